@@ -1,0 +1,139 @@
+"""Families of forecasts, each a function from anchor positions to weights.
+
+Every forecast here is a linear combination of stored anchors: F(target) = sum_i weights[i] * anchors[i]. So a family is
+a function of plain floats; no tensor is touched, nothing is rounded to the network's dtype, and scipy can check it.
+
+Notation (glossary: docs/forecast.md): anchors at positions t_1 < ... < t_m, newest last; x = target - t_m >= 0;
+D_i the i-th difference at t_m; c the contraction; O the order.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+MAX_ORDER = 4
+
+Weights = list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class BasisOptions:
+    """What a family may depend on besides positions.
+
+    order         highest difference used
+    contraction   c of hermite and dual_taylor
+    first_ready   differences are formed only at anchors at or after this position; ``-inf`` for all
+    """
+
+    order: int = 2
+    contraction: float = 0.6
+    first_ready: float = -math.inf
+
+
+Basis = Callable[[Sequence[float], float, BasisOptions], Weights]
+
+
+def recursive_differences(positions: Sequence[float], order: int, first_ready: float = -math.inf) -> list[Weights]:
+    """The paper's differences D_0 .. D_k, k <= order, at the newest anchor, each as weights over the anchors.
+
+    D_0 = F and D_{i+1} = (D_i at t_m - D_i at t_{m-1}) / (t_m - t_{m-1}). Every order is divided by the same newest
+    gap, so from order 2 on these are not divided differences, except up to the factor i! where all gaps are 1. At an
+    anchor before ``first_ready`` only D_0 exists, and a difference exists only where both of its operands do (HiCache,
+    arXiv 2508.16984, and the way its reference implementation fills the differences).
+    """
+    count = len(positions)
+    table: list[Weights] = [_unit(0, count)]
+    for m in range(1, count):
+        row = [_unit(m, count)]
+        if positions[m] >= first_ready:
+            gap = positions[m] - positions[m - 1]
+            for i in range(min(order, len(table))):
+                row.append([(a - b) / gap for a, b in zip(row[i], table[i], strict=True)])
+        table = row
+    return table
+
+
+def divided_differences(positions: Sequence[float], order: int) -> list[Weights]:
+    """Newton's divided differences F[t_m], F[t_m, t_{m-1}], ... as weights over the anchors.
+
+    F[t_m, ..., t_{m-i}] = (F[t_m, ..., t_{m-i+1}] - F[t_{m-1}, ..., t_{m-i}]) / (t_m - t_{m-i}).
+    """
+    count = len(positions)
+    column = [_unit(m, count) for m in range(count)]
+    newest = [column[-1]]
+    for i in range(1, min(order, count - 1) + 1):
+        column = [
+            [(a - b) / (positions[m] - positions[m - i]) for a, b in zip(column[m - i + 1], column[m - i], strict=True)]
+            for m in range(i, count)
+        ]
+        newest.append(column[-1])
+    return newest
+
+
+def hermite_values(z: float, order: int) -> list[float]:
+    """Physicists' Hermite polynomials H_0(z) .. H_order(z): H_{n+1} = 2 z H_n - 2 n H_{n-1}."""
+    values = [1.0, 2.0 * z]
+    for n in range(1, order):
+        values.append(2.0 * z * values[n] - 2.0 * n * values[n - 1])
+    return values[: order + 1]
+
+
+def reuse(positions: Sequence[float], target: float, options: BasisOptions) -> Weights:
+    """The newest anchor, unchanged."""
+    return _unit(len(positions) - 1, len(positions))
+
+
+def taylor(positions: Sequence[float], target: float, options: BasisOptions) -> Weights:
+    """TaylorSeer: sum_i x^i / i! D_i."""
+    return _series(positions, target, options, lambda i, x: x**i)
+
+
+def hermite(positions: Sequence[float], target: float, options: BasisOptions) -> Weights:
+    """HiCache: sum_i c^i H_i(c x) / i! D_i, with x positive because the differences run forward.
+
+    At order 1 the coefficient is 2 c^2 x, so c = 1/sqrt(2) is TaylorSeer; at order 2 it is c^2 (2 c^2 x^2 - 1).
+    """
+    c = options.contraction
+    return _series(positions, target, options, lambda i, x: c**i * hermite_values(c * x, i)[i])
+
+
+def dual_taylor(positions: Sequence[float], target: float, options: BasisOptions) -> Weights:
+    """TaylorSeer with HiCache's dual scaling, the paper's ablation: sum_i c^(2 i) x^i / i! D_i."""
+    c = options.contraction
+    return _series(positions, target, options, lambda i, x: c ** (2 * i) * x**i)
+
+
+def lagrange(positions: Sequence[float], target: float, options: BasisOptions) -> Weights:
+    """The polynomial of degree ``order`` through the newest order + 1 anchors, in Newton's form."""
+    total = _unit(len(positions) - 1, len(positions))
+    product = 1.0
+    for i, difference in enumerate(divided_differences(positions, options.order)[1:]):
+        product *= target - positions[-1 - i]
+        total = [t + product * d for t, d in zip(total, difference, strict=True)]
+    return total
+
+
+BASES: dict[str, Basis] = {
+    "hermite": hermite,
+    "taylor": taylor,
+    "dual_taylor": dual_taylor,
+    "lagrange": lagrange,
+    "reuse": reuse,
+}
+
+
+def _unit(index: int, count: int) -> Weights:
+    return [1.0 if i == index else 0.0 for i in range(count)]
+
+
+def _series(
+    positions: Sequence[float], target: float, options: BasisOptions, term: Callable[[int, float], float]
+) -> Weights:
+    """sum_i term(i, x) / i! D_i over the recursive differences; without a difference this is reuse."""
+    x = target - positions[-1]
+    differences = recursive_differences(positions, options.order, options.first_ready)
+    total = differences[0]
+    for i, difference in enumerate(differences[1:], start=1):
+        coefficient = term(i, x) / math.factorial(i)
+        total = [t + coefficient * d for t, d in zip(total, difference, strict=True)]
+    return total

@@ -1,0 +1,89 @@
+"""What a run did: plain numbers, no tensors."""
+
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any, Literal
+
+Action = Literal["computed", "forecast", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One time the sampler asked for the model's output.
+
+    step      sampler step it belongs to
+    position  continuous step position; a whole number unless the sampler evaluates between steps
+    sigma     noise level
+    action    computed by the network; forecast without it; refused: planned as forecast, computed for ``reason``
+    seconds   wall clock until the sampler asked again or ended
+    error     relative RMS error that a forecast would have had at this computed evaluation, where it was measured
+    reason    why a planned forecast was refused, else empty
+    """
+
+    step: int
+    position: float
+    sigma: float
+    action: Action
+    seconds: float
+    error: float | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """One sampling run. ``bytes_held`` is the largest size of all stored anchors together."""
+
+    evaluations: tuple[Evaluation, ...]
+    bytes_held: int
+    messages: tuple[str, ...]
+
+    @property
+    def calls(self) -> int:
+        """Evaluations that ran the network."""
+        return sum(e.action != "forecast" for e in self.evaluations)
+
+    @property
+    def forecasts(self) -> int:
+        return len(self.evaluations) - self.calls
+
+    @property
+    def seconds(self) -> float:
+        return sum(e.seconds for e in self.evaluations)
+
+    @property
+    def speedup_calls(self) -> float:
+        """Evaluations of the full run divided by computed evaluations."""
+        return len(self.evaluations) / self.calls if self.calls else 1.0
+
+    @property
+    def speedup_seconds(self) -> float:
+        """Seconds if every evaluation took as long as the median computed one, divided by the seconds taken.
+
+        An estimate: only a run without the cache measures it.
+        """
+        computed = [e.seconds for e in self.evaluations if e.action != "forecast"]
+        if not computed or self.seconds <= 0.0:
+            return 1.0
+        return median(computed) * len(self.evaluations) / self.seconds
+
+    def summary(self) -> str:
+        """One line for a log."""
+        if not self.evaluations:
+            return "no evaluation"
+        return (
+            f"{self.calls} of {len(self.evaluations)} evaluations computed ({self.speedup_calls:.2f}x fewer calls, "
+            f"about {self.speedup_seconds:.2f}x faster), {self.bytes_held / 2**20:.1f} MiB held"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "evaluations": [asdict(e) for e in self.evaluations],
+            "calls": self.calls,
+            "forecasts": self.forecasts,
+            "seconds": self.seconds,
+            "speedup_calls": self.speedup_calls,
+            "speedup_seconds": self.speedup_seconds,
+            "bytes_held": self.bytes_held,
+            "messages": list(self.messages),
+        }

@@ -1,0 +1,85 @@
+"""What the user chose: frozen, validated on construction, shared freely between runs and threads."""
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from .basis import BASES, MAX_ORDER
+from .schedule import POLICIES
+
+# Lowest and highest value of every numeric setting; whole numbers where both ends are.
+RANGES: dict[str, tuple[float, float]] = {
+    "speed": (1.0, 10.0),
+    "growth": (1.0, 2.0),
+    "interval": (1, 20),
+    "tolerance": (0.0, 1.0),
+    "max_gap": (1, 50),
+    "warmup_steps": (1, 50),
+    "order": (0, MAX_ORDER),
+    "contraction": (0.0, 1.0),
+    "start_percent": (0.0, 1.0),
+    "end_percent": (0.0, 1.0),
+    "explosion_limit": (1.0, 1000.0),
+}
+
+
+class SettingsError(ValueError):
+    """A setting outside its range; the message names the setting, the value and what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything a sampling run needs to know. Units: positions and gaps in sampler steps, percentages from 0 to 1.
+
+    schedule        which policy of ``POLICIES`` says where the network is computed
+    speed           budget: evaluations divided by computed evaluations
+    growth          budget: each gap between computed steps is about this many times the one before
+    interval        interval: one step in this many is computed (N in the paper)
+    tolerance       adaptive: relative error that a forecast may have when the network is computed again
+    max_gap         adaptive: never more than this many steps from one computed step to the next
+    warmup_steps    computed steps before the first forecast (first_enhance in the paper)
+    basis           which weights of ``BASES`` the forecast uses
+    order           highest difference used (O in the paper)
+    contraction     argument scale c of hermite and dual_taylor (sigma in the paper)
+    start_percent   share of the sampling before which every step is computed
+    end_percent     share of the sampling after which every step is computed
+    explosion_limit a forecast that could exceed this many times the newest anchor is refused
+    """
+
+    schedule: str = "budget"
+    speed: float = 2.5
+    growth: float = 1.15
+    interval: int = 3
+    tolerance: float = 0.05
+    max_gap: int = 8
+    warmup_steps: int = 3
+    basis: str = "hermite"
+    order: int = 2
+    contraction: float = 0.6
+    start_percent: float = 0.0
+    end_percent: float = 1.0
+    explosion_limit: float = 20.0
+
+    def __post_init__(self) -> None:
+        _one_of("schedule", self.schedule, POLICIES)
+        _one_of("basis", self.basis, BASES)
+        for name, (low, high) in RANGES.items():
+            _within(name, getattr(self, name), low, high)
+        if self.start_percent > self.end_percent:
+            raise SettingsError(
+                f"start_percent is {self.start_percent} and end_percent is {self.end_percent}: "
+                "start_percent must not be larger."
+            )
+
+
+def _one_of(name: str, value: str, allowed: Collection[str]) -> None:
+    if value not in allowed:
+        raise SettingsError(f"{name} is {value!r}: choose one of {', '.join(allowed)}.")
+
+
+def _within(name: str, value: object, low: float, high: float) -> None:
+    whole = isinstance(low, int)
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+        raise SettingsError(f"{name} is {value!r}: it must be a {'whole ' * whole}number from {low} to {high}.")
+    if not (math.isfinite(value) and low <= value <= high):
+        raise SettingsError(f"{name} is {value}: it must be from {low} to {high}.")

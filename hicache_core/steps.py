@@ -1,0 +1,46 @@
+"""From noise levels to step positions."""
+
+import math
+from collections.abc import Sequence
+
+from .schedule import StepRange
+
+TOLERANCE = 1e-5  # relative; noise levels pass through float32
+
+
+class StepCursor:
+    """Maps the noise levels a sampler asks for, in order, to positions in its list of noise levels.
+
+    A position is the index of the first equal noise level at or after the last one, or a fraction between two indices
+    for a level between them. A rise of the noise level starts over from the front.
+    """
+
+    def __init__(self, sigmas: Sequence[float]) -> None:
+        self._sigmas = list(sigmas)
+        self._index = 0
+        self._last = math.inf
+
+    def locate(self, sigma: float) -> tuple[float, bool]:
+        """The position of ``sigma`` and whether the noise level rose."""
+        rose = sigma > self._last * (1.0 + TOLERANCE)
+        if rose:
+            self._index = 0
+        self._last = sigma
+        while self._index < len(self._sigmas) - 1 and self._sigmas[self._index] > sigma * (1.0 + TOLERANCE):
+            self._index += 1
+        return self._position(sigma), rose
+
+    def _position(self, sigma: float) -> float:
+        here = self._sigmas[self._index]
+        if self._index == 0 or here >= sigma * (1.0 - TOLERANCE):
+            return float(self._index)
+        before = self._sigmas[self._index - 1]
+        return self._index - (sigma - here) / (before - here)
+
+
+def step_range(sigmas: Sequence[float], start_sigma: float, end_sigma: float) -> StepRange:
+    """The steps whose noise level lies between start_sigma and end_sigma, of ``len(sigmas) - 1`` steps."""
+    total = max(0, len(sigmas) - 1)
+    first = next((k for k in range(total) if sigmas[k] <= start_sigma * (1.0 + TOLERANCE)), total)
+    stop = next((k for k in range(first, total) if sigmas[k] < end_sigma * (1.0 - TOLERANCE)), total)
+    return StepRange(total, first, stop)

@@ -1,0 +1,37 @@
+"""The evaluations of one run as they happen, with their wall-clock seconds."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from .report import Action, Evaluation
+
+
+class Timeline:
+    """Evaluations in order; the last one stays open until the next begins, so its seconds include the sampler's."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._closed: list[Evaluation] = []
+        self._open: Evaluation | None = None
+        self._started = 0.0
+
+    def begin(self, step: int, position: float, sigma: float) -> None:
+        """Open an evaluation, computed unless ``mark`` says otherwise."""
+        self.close()
+        self._open = Evaluation(step, position, sigma, action="computed", seconds=0.0, error=None, reason="")
+        self._started = self._clock()
+
+    def mark(self, action: Action, reason: str = "") -> None:
+        assert self._open is not None
+        self._open = replace(self._open, action=action, reason=reason)
+
+    def mark_error(self, error: float | None) -> None:
+        assert self._open is not None
+        self._open = replace(self._open, error=error)
+
+    def close(self) -> tuple[Evaluation, ...]:
+        """Close the open evaluation, if any, and return all of them."""
+        if self._open is not None:
+            self._closed.append(replace(self._open, seconds=self._clock() - self._started))
+            self._open = None
+        return tuple(self._closed)

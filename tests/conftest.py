@@ -1,0 +1,13 @@
+"""Fixtures for every test. Run through `python dev.py test`, which provides the host and the environment."""
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _no_grad():
+    """As the host samples."""
+    with torch.no_grad():
+        yield

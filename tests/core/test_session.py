@@ -1,0 +1,199 @@
+"""One run, driven as the host drives it, on plain tensors."""
+
+import gc
+import math
+import weakref
+from itertools import pairwise
+
+import pytest
+import torch
+
+from hicache_core import Session, Settings, presets
+
+SIGMAS = [1.0 - k / 20 for k in range(21)]
+SHAPE = ((2, 3), torch.float32, "cpu")
+
+
+def line(position, sigma):
+    return torch.full((2, 3), 3.0 + 0.5 * position)
+
+
+def evaluate(session, sigma, network=line, call="main", signature=SHAPE):
+    """One evaluation; returns (output, whether the network ran)."""
+    key = session.begin(sigma, call)
+    forecast = session.forecast(key, {0: signature})
+    if forecast is not None:
+        return forecast[0], False
+    output = network(SIGMAS.index(sigma) if sigma in SIGMAS else math.nan, sigma)
+    session.record(key, {0: (signature, output.clone())})
+    return output, True
+
+
+def run(session, network=line, **how):
+    return [evaluate(session, sigma, network, **how) for sigma in SIGMAS[:-1]]
+
+
+def computed(report):
+    return [e.step for e in report.evaluations if e.action != "forecast"]
+
+
+def test_it_follows_the_interval_schedule_and_forecasts_a_line_exactly():
+    session = Session(Settings(schedule="interval", interval=5, basis="taylor", order=1), SIGMAS)
+    outputs = run(session)
+    report = session.finish()
+    assert computed(report) == [0, 1, 2, 7, 12, 17]
+    assert [ran for _, ran in outputs] == [e.action == "computed" for e in report.evaluations]
+    for k, (output, _) in enumerate(outputs):
+        assert torch.allclose(output, line(k, 0.0))
+
+
+def test_speed_one_computes_everything_and_stores_nothing():
+    session = Session(presets.speed(1.0), SIGMAS)
+    run(session)
+    report = session.finish()
+    assert (report.calls, report.forecasts, report.bytes_held) == (20, 0, 0)
+    assert report.speedup_calls == 1.0
+
+
+def test_the_report_counts_calls_bytes_and_seconds():
+    ticks = iter(range(1000))
+    session = Session(presets.speed(2.0), SIGMAS, clock=lambda: float(next(ticks)))
+    run(session)
+    report = session.finish()
+    assert (report.calls, report.forecasts, report.speedup_calls) == (10, 10, 2.0)
+    assert report.bytes_held == 3 * 6 * 4  # three anchors of order 2
+    assert [e.seconds for e in report.evaluations] == [1.0] * 20
+    assert report.speedup_seconds == pytest.approx(1.0)
+    assert [e.sigma for e in report.evaluations] == SIGMAS[:-1]
+
+
+def test_a_forecast_never_writes_to_an_anchor():
+    session = Session(Settings(schedule="interval", interval=3, basis="reuse"), SIGMAS)
+    for sigma in SIGMAS[:-1]:
+        output, ran = evaluate(session, sigma, lambda position, sigma: torch.ones(2, 3))
+        assert torch.equal(output, torch.ones(2, 3))
+        if not ran:
+            output.fill_(math.nan)
+
+
+def test_a_changed_signature_computes_and_starts_a_new_history():
+    session = Session(Settings(schedule="interval", interval=10, warmup_steps=3), SIGMAS)
+    for sigma in SIGMAS[:5]:
+        evaluate(session, sigma)
+    _, ran = evaluate(session, SIGMAS[5], signature="another")
+    assert ran
+    _, ran = evaluate(session, SIGMAS[6], signature="another")
+    assert ran  # one anchor is too few
+    report = session.finish()
+    assert [e.action for e in report.evaluations[3:]] == ["forecast", "forecast", "refused", "refused"]
+    assert report.evaluations[5].reason == "the conditions or the latent changed"
+    assert report.evaluations[6].reason == "too few computed evaluations to forecast from"
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_an_anchor_that_is_not_finite_is_never_used(bad):
+    def network(position, sigma):
+        return torch.full((2, 3), bad if position == 2 else 1.0)
+
+    session = Session(Settings(schedule="interval", interval=6), SIGMAS)
+    outputs = run(session, network)
+    report = session.finish()
+    assert [e.action for e in report.evaluations[:7]] == ["computed"] * 3 + ["refused"] * 3 + ["forecast"]
+    assert all(output.isfinite().all() for k, (output, _) in enumerate(outputs) if k != 2)
+
+
+def test_an_exploding_forecast_is_refused_without_reading_it():
+    def network(position, sigma):
+        return torch.full((2, 3), 1000.0 if position == 1 else 1.0)
+
+    session = Session(Settings(schedule="interval", interval=8, basis="lagrange", order=2), SIGMAS)
+    run(session, network)
+    report = session.finish()
+    assert report.evaluations[3].action == "refused"
+    assert report.evaluations[3].reason == "the forecast could explode"
+
+
+def test_repeated_calls_at_one_noise_level_keep_histories_of_their_own():
+    session = Session(Settings(schedule="interval", interval=4, basis="reuse"), SIGMAS)
+    for sigma in SIGMAS[:-1]:
+        first, _ = evaluate(session, sigma, lambda position, sigma: torch.full((2, 3), 1.0))
+        second, _ = evaluate(session, sigma, lambda position, sigma: torch.full((2, 3), 2.0))
+        assert (first[0, 0], second[0, 0]) == (1.0, 2.0)
+
+
+def test_different_calls_keep_histories_of_their_own():
+    session = Session(Settings(schedule="interval", interval=4, basis="reuse"), SIGMAS)
+    for sigma in SIGMAS[:-1]:
+        for call in (1.0, 2.0):
+            output, _ = evaluate(session, sigma, lambda p, s, call=call: torch.full((2, 3), call), call=call)
+            assert output[0, 0] == call
+
+
+def test_all_conditions_are_forecast_or_none():
+    """A second condition that appears late makes the step computed; the first one's history goes on."""
+    session = Session(Settings(schedule="interval", interval=10), SIGMAS)
+    for sigma in SIGMAS[:5]:
+        evaluate(session, sigma)
+    key = session.begin(SIGMAS[5], "main")
+    assert session.forecast(key, {0: SHAPE, 1: SHAPE}) is None
+
+
+def test_a_rise_of_the_noise_level_starts_over():
+    session = Session(Settings(schedule="interval", interval=10), SIGMAS)
+    for sigma in SIGMAS[:6]:
+        evaluate(session, sigma)
+    ran = [evaluate(session, sigma)[1] for sigma in SIGMAS[3:8]]
+    assert ran == [True, True, True, False, False]
+
+
+def test_nothing_is_forecast_outside_the_noise_range():
+    session = Session(presets.speed(10.0), SIGMAS, start_sigma=0.7, end_sigma=0.3)
+    run(session)
+    forecast = [e.sigma for e in session.finish().evaluations if e.action == "forecast"]
+    assert forecast
+    assert all(0.3 <= sigma <= 0.7 for sigma in forecast)
+
+
+def test_two_evaluations_per_step_share_its_decision():
+    session = Session(Settings(schedule="interval", interval=4), SIGMAS)
+    middles = [(a + b) / 2 for a, b in pairwise(SIGMAS)]
+    for sigma, middle in zip(SIGMAS, middles, strict=False):
+        ran = evaluate(session, sigma)[1], evaluate(session, middle)[1]
+        assert ran[0] == ran[1]
+
+
+def test_adaptive_spends_its_calls_where_the_series_bends():
+    def network(position, sigma):
+        return torch.full((2, 3), 5.0 + math.sin(2.0 * position) * (position < 8))
+
+    session = Session(Settings(schedule="adaptive", tolerance=0.02, basis="taylor", order=1), SIGMAS)
+    run(session, network)
+    report = session.finish()
+    early = sum(e.step < 10 for e in report.evaluations if e.action == "computed")
+    assert early >= 9
+    assert report.calls - early <= 6
+    assert report.evaluations[-1].action == "computed"
+    assert all(e.error is not None for e in report.evaluations[3:-1] if e.action == "computed")
+
+
+def test_finish_drops_every_tensor_even_while_the_session_lives():
+    session = Session(presets.speed(2.0), SIGMAS)
+    stored = []
+    for sigma in SIGMAS[:8]:
+        key = session.begin(sigma, "main")
+        if session.forecast(key, {0: SHAPE}) is None:
+            tensor = torch.ones(2, 3)
+            stored.append(weakref.ref(tensor))
+            session.record(key, {0: (SHAPE, tensor)})
+            del tensor
+    assert any(reference() is not None for reference in stored)
+    session.finish()
+    gc.collect()
+    assert all(reference() is None for reference in stored)
+
+
+def test_messages_are_kept_once():
+    session = Session(presets.speed(2.0), SIGMAS)
+    assert session.say_once("moving windows are computed")
+    assert not session.say_once("moving windows are computed")
+    assert session.finish().messages == ("moving windows are computed",)

@@ -1,0 +1,57 @@
+from dataclasses import FrozenInstanceError, fields, replace
+
+import pytest
+
+from hicache_core import RANGES, Settings, SettingsError, presets
+
+
+def test_defaults_are_valid_and_every_number_has_a_range():
+    numbers = {f.name for f in fields(Settings) if not isinstance(getattr(Settings(), f.name), str)}
+    assert numbers == set(RANGES)
+
+
+@pytest.mark.parametrize("name", RANGES)
+@pytest.mark.parametrize("end", [0, 1])
+def test_the_message_names_the_setting_the_value_and_the_range(name, end):
+    value = RANGES[name][end] + (1 if end else -1)
+    with pytest.raises(SettingsError) as caught:
+        Settings(**{name: value})
+    low, high = RANGES[name]
+    assert f"{name} is {value}" in str(caught.value)
+    assert f"from {low} to {high}" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", RANGES)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "3", None, True])
+def test_what_is_not_a_finite_number_is_refused(name, value):
+    with pytest.raises(SettingsError, match=f"^{name} is "):
+        Settings(**{name: value})
+
+
+def test_whole_numbers_stay_whole():
+    with pytest.raises(SettingsError, match=r"interval is 2\.5: it must be a whole number from 1 to 20"):
+        Settings(interval=2.5)
+
+
+def test_unknown_choices_list_the_known_ones():
+    with pytest.raises(SettingsError, match="basis is 'fourier': choose one of hermite, taylor"):
+        Settings(basis="fourier")
+    with pytest.raises(SettingsError, match="schedule is 'never': choose one of budget"):
+        Settings(schedule="never")
+
+
+def test_start_must_not_follow_end():
+    with pytest.raises(SettingsError, match=r"start_percent is 0\.6 and end_percent is 0\.4"):
+        Settings(start_percent=0.6, end_percent=0.4)
+
+
+def test_settings_are_frozen_and_replace_validates():
+    with pytest.raises(FrozenInstanceError):
+        Settings().speed = 3.0
+    with pytest.raises(SettingsError):
+        replace(Settings(), speed=0.0)
+
+
+def test_presets():
+    assert presets.speed(2.5) == Settings(schedule="budget", speed=2.5)
+    assert presets.adaptive(0.1) == Settings(schedule="adaptive", tolerance=0.1)
