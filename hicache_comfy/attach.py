@@ -1,0 +1,36 @@
+"""Settings -> a patched clone of a host MODEL."""
+
+from collections.abc import Callable
+from functools import partial
+
+from comfy.model_patcher import ModelPatcher
+from comfy.patcher_extension import WrappersMP
+
+from ._core import RunReport, Settings
+from .lifecycle import sample_with_session
+from .output_level import calc_cond_batch
+from .patch import KEY, Patch
+
+
+def attach(
+    model: ModelPatcher, settings: Settings, on_report: Callable[[RunReport], None] | None = None
+) -> ModelPatcher:
+    """A clone of ``model`` that forecasts as ``settings`` say; ``model`` and its other clones stay as they are.
+
+    on_report is called after every sampling run, also one that failed. A model that is patched already gets the new
+    settings instead of the old. Raises TypeError if an argument is of the wrong kind.
+    """
+    if not isinstance(model, ModelPatcher):
+        raise TypeError(f"attach needs a ComfyUI MODEL and got {type(model).__name__}.")
+    if not isinstance(settings, Settings):
+        raise TypeError(f"attach needs hicache_core.Settings and got {type(settings).__name__}.")
+    patch = Patch(settings, on_report)
+    patched = model.clone()
+    for kind, wrapper in (
+        (WrappersMP.OUTER_SAMPLE, partial(sample_with_session, patch)),
+        (WrappersMP.CALC_COND_BATCH, calc_cond_batch),
+    ):
+        patched.remove_wrappers_with_key(kind, KEY)
+        patched.add_wrapper_with_key(kind, KEY, wrapper)
+    patched.set_attachments(KEY, patch)
+    return patched

@@ -1,0 +1,71 @@
+"""One session per sampling run: built before the host samples, dropped in ``finally``."""
+
+import inspect
+import logging
+import math
+from dataclasses import replace
+from typing import Any
+
+from comfy.model_patcher import create_model_options_clone
+
+from ._core import RunReport, Session, Settings
+from .patch import KEY, Patch
+from .reports import store_report
+
+log = logging.getLogger("hicache")
+
+# Samplers that take the model's denoised image whole as their next latent: every forecast error would stay in it.
+UNFORECASTABLE_SAMPLERS = {"sample_lcm": "LCM"}
+
+
+def sample_with_session(patch: Patch, executor: Any, *args: Any, **kwargs: Any) -> Any:
+    """OUTER_SAMPLE wrapper: gives the run a session in its own copy of the model options."""
+    guider = executor.class_obj
+    arguments = inspect.signature(executor.original).bind(*args, **kwargs).arguments
+    session = _build_session(patch.settings, guider, arguments["sampler"], arguments["sigmas"].tolist())
+    original = guider.model_options
+    guider.model_options = create_model_options_clone(original)
+    guider.model_options["transformer_options"][KEY] = session
+    try:
+        return executor(*args, **kwargs)
+    finally:
+        guider.model_options = original
+        _publish(patch, session.finish())
+
+
+def _build_session(settings: Settings, guider: Any, sampler: Any, sigmas: list[float]) -> Session:
+    obstacle = _obstacle(guider, sampler)
+    if obstacle:
+        log.warning("HiCache: every step is computed, %s.", obstacle)
+        settings = replace(settings, schedule="budget", speed=1.0)
+    start, end = _forecast_range(settings, guider.model_patcher.get_model_object("model_sampling"))
+    session = Session(settings, sigmas, start, end)
+    if obstacle:
+        session.say_once(f"every step is computed, {obstacle}")
+    return session
+
+
+def _obstacle(guider: Any, sampler: Any) -> str:
+    """Why nothing can be forecast in this run, or an empty string."""
+    name = getattr(getattr(sampler, "sampler_function", None), "__name__", "")
+    if name in UNFORECASTABLE_SAMPLERS:
+        return f"because the {UNFORECASTABLE_SAMPLERS[name]} sampler feeds the denoised image back whole"
+    if "easycache" in guider.model_options.get("transformer_options", {}):
+        return "because EasyCache or LazyCache is on the same model; bypass one of the two"
+    return ""
+
+
+def _forecast_range(settings: Settings, model_sampling: Any) -> tuple[float, float]:
+    """The noise levels between which forecasts are allowed."""
+    start, end = settings.start_percent, settings.end_percent
+    return (
+        math.inf if start <= 0.0 else float(model_sampling.percent_to_sigma(start)),
+        0.0 if end >= 1.0 else float(model_sampling.percent_to_sigma(end)),
+    )
+
+
+def _publish(patch: Patch, report: RunReport) -> None:
+    log.info("HiCache: %s.", report.summary())
+    store_report(patch, report)
+    if patch.on_report is not None:
+        patch.on_report(report)

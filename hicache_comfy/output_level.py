@@ -1,0 +1,38 @@
+"""Forecast the model's output for every condition: any architecture, no network and no ControlNet on a skipped step."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ._core import Session
+from .conditions import call_key, replay_keyframes, signatures
+from .patch import KEY
+
+
+def calc_cond_batch(executor: Any, *args: Any, **kwargs: Any) -> list[Tensor]:
+    """CALC_COND_BATCH wrapper, on the sampler's thread.
+
+    What is forecast is d = (x - denoised) / sigma of each condition: the velocity of a flow model, the noise of an
+    epsilon model, smooth along the sampling path.
+    """
+    model, conds, x, timestep, model_options = args[:5]
+    session: Session | None = model_options.get("transformer_options", {}).get(KEY)
+    sigma = float(timestep[0]) if session is not None else 0.0
+    if session is None or sigma <= 0.0:
+        return executor(*args, **kwargs)
+    replay_keyframes(model, conds, timestep, model_options)
+    key = session.begin(sigma, call_key(conds, model_options))
+    active = signatures(conds, x, sigma)
+    forecast = session.forecast(key, active)
+    if forecast is not None:
+        model.current_patcher.prepare_state(timestep, model_options)
+        return [_denoised(x, sigma, forecast.get(index)) for index in range(len(conds))]
+    denoised = executor(*args, **kwargs)
+    session.record(key, {i: (signature, (x - denoised[i]) / sigma) for i, signature in active.items()})
+    return denoised
+
+
+def _denoised(x: Tensor, sigma: float, direction: Tensor | None) -> Tensor:
+    """x - sigma d; zeros, as in the host, for a condition that is None or not active."""
+    return torch.zeros_like(x) if direction is None else torch.add(x, direction, alpha=-sigma)

@@ -1,0 +1,15 @@
+"""What an artist sees: one file per node."""
+
+from comfy_api.latest import ComfyExtension, io
+
+from .patch_model import HiCachePatchModel
+from .settings import HiCacheSettings
+
+
+class HiCacheExtension(ComfyExtension):
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return [HiCachePatchModel, HiCacheSettings]
+
+
+async def comfy_entrypoint() -> HiCacheExtension:
+    return HiCacheExtension()

@@ -1,0 +1,83 @@
+"""HiCache Patch Model: the one node most artists need."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..hicache_comfy import attach
+from ..hicache_core import RANGES, Settings
+from .settings import SettingsType, complaint
+
+# Widget values are saved by position: append modes and widgets, never reorder or remove them.
+MODES: dict[str, Callable[[Settings, float, float], Settings]] = {
+    "target speed": lambda base, speed, tolerance: replace(base, schedule="budget", speed=speed),
+    "even intervals": lambda base, speed, tolerance: replace(base, schedule="interval", interval=round(speed)),
+    "adaptive": lambda base, speed, tolerance: replace(base, schedule="adaptive", tolerance=tolerance),
+}
+
+
+class HiCachePatchModel(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="HiCachePatchModel",
+            display_name="HiCache Patch Model",
+            category="HiCache",
+            description=(
+                "Makes sampling faster: computes some steps with the network and forecasts the others from them. "
+                "Put it between the model loader and the sampler."
+            ),
+            search_aliases=["speed up", "cache", "faster", "TeaCache", "TaylorSeer", "EasyCache", "forecast"],
+            inputs=[
+                io.Model.Input("model", tooltip="The model to speed up. It stays unchanged itself."),
+                io.Combo.Input(
+                    "mode",
+                    options=list(MODES),
+                    tooltip=(
+                        "target speed: computes one step in 'speed', most of them early, where the picture forms.\n"
+                        "even intervals: after the warm-up, computes every n-th step, n = 'speed' rounded.\n"
+                        "adaptive: computes whenever a forecast would be off by more than 'tolerance'."
+                    ),
+                ),
+                io.Float.Input(
+                    "speed",
+                    default=2.5,
+                    min=RANGES["speed"][0],
+                    max=RANGES["speed"][1],
+                    step=0.1,
+                    display_mode=io.NumberDisplay.slider,
+                    tooltip=(
+                        "Steps of the sampler divided by steps the network computes. 1 computes every step and changes "
+                        "nothing. Not used by the adaptive mode."
+                    ),
+                ),
+                io.Float.Input(
+                    "tolerance",
+                    default=0.05,
+                    min=RANGES["tolerance"][0],
+                    max=RANGES["tolerance"][1],
+                    step=0.01,
+                    advanced=True,
+                    tooltip=(
+                        "Adaptive mode only: relative error (RMS) that a forecast may have. "
+                        "Smaller is closer to the full run and slower; 0 computes every step."
+                    ),
+                ),
+                SettingsType.Input(
+                    "settings", optional=True, tooltip="Everything else, from HiCache Settings. Leave it open at first."
+                ),
+            ],
+            outputs=[io.Model.Output(display_name="MODEL", tooltip="The sped-up model, for the sampler or guider.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, speed: float | None, tolerance: float | None) -> bool | str:
+        return complaint(speed=speed, tolerance=tolerance)
+
+    @classmethod
+    def execute(
+        cls, model: Any, mode: str, speed: float, tolerance: float, settings: Settings | None = None
+    ) -> io.NodeOutput:
+        return io.NodeOutput(attach(model, MODES[mode](settings or Settings(), speed, tolerance)))

@@ -1,0 +1,86 @@
+"""HiCache Settings: everything that the Patch node leaves out, for those who want to experiment."""
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..hicache_core import RANGES, Settings, SettingsError
+from ..hicache_core.basis import BASES
+
+SettingsType = io.Custom("HICACHE_SETTINGS")
+
+
+def complaint(**values: Any) -> bool | str:
+    """What the settings say about these values, for a node's validate_inputs; linked inputs arrive as None."""
+    try:
+        Settings(**{name: value for name, value in values.items() if value is not None})
+    except SettingsError as error:
+        return str(error)
+    return True
+
+
+def _number(name: str, tooltip: str, step: float = 1, advanced: bool = False) -> Any:
+    """A widget with the setting's own default and range."""
+    low, high = RANGES[name]
+    kind = io.Int if isinstance(low, int) else io.Float
+    default = getattr(Settings(), name)
+    return kind.Input(name, default=default, min=low, max=high, step=step, advanced=advanced, tooltip=tooltip)
+
+
+class HiCacheSettings(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="HiCacheSettings",
+            display_name="HiCache Settings",
+            category="HiCache",
+            description="Fine control of HiCache Patch Model: how a skipped step is forecast, and where.",
+            search_aliases=["hermite", "TaylorSeer", "cache settings", "forecast settings"],
+            inputs=[
+                io.Combo.Input(
+                    "basis",
+                    options=list(BASES),
+                    default=Settings().basis,
+                    tooltip=(
+                        "How a skipped step follows from computed ones.\n"
+                        "hermite: HiCache, damped by the contraction. taylor: TaylorSeer. dual_taylor: TaylorSeer with "
+                        "HiCache's scaling. lagrange: the polynomial through the computed steps. reuse: the last "
+                        "computed step, unchanged."
+                    ),
+                ),
+                _number("order", "Highest difference used: 1 is a straight line, 2 a curve. Higher is less stable."),
+                _number(
+                    "contraction",
+                    "Damping of hermite and dual_taylor, without unit: smaller trusts the trend less. The paper uses "
+                    "0.5 for FLUX.1 dev and Qwen-Image, 0.3 for schnell. 0.707 with order 1 is a straight line.",
+                    step=0.05,
+                ),
+                _number("warmup_steps", "Steps computed before the first forecast."),
+                _number("start_percent", "Share of the sampling before which every step is computed.", step=0.01),
+                _number("end_percent", "Share of the sampling after which every step is computed.", step=0.01),
+                _number(
+                    "growth",
+                    "Target speed: each gap between computed steps is about this many times the one before. "
+                    "1 spreads them evenly.",
+                    step=0.05,
+                    advanced=True,
+                ),
+                _number("max_gap", "Adaptive: most steps from one computed step to the next.", advanced=True),
+                _number(
+                    "explosion_limit",
+                    "Safety net: a forecast that could be this many times larger than the last computed step is "
+                    "refused and the step computed.",
+                    step=1.0,
+                    advanced=True,
+                ),
+            ],
+            outputs=[SettingsType.Output(display_name="SETTINGS", tooltip="For HiCache Patch Model.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, **values: Any) -> bool | str:
+        return complaint(**values)
+
+    @classmethod
+    def execute(cls, **settings: Any) -> io.NodeOutput:
+        return io.NodeOutput(Settings(**settings))
