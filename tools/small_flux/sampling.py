@@ -1,0 +1,94 @@
+"""The small Flux sampled in process through the host's own loaders, guiders and samplers."""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from . import host  # noqa: F401  first: makes `comfy` importable
+
+import comfy.latent_formats  # isort: skip
+import comfy.sample  # isort: skip
+import comfy.samplers  # isort: skip
+import comfy.sd  # isort: skip
+import comfy.utils  # isort: skip
+
+from .latents import CHANNELS
+from .pictures import SPLITS, Caption, captions, encode_captions
+
+MODELS = Path(__file__).parent / "models"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture to sample: what, how large (latent cells), how."""
+
+    caption: Caption
+    seed: int
+    steps: int = 50
+    sampler: str = "euler"
+    scheduler: str = "simple"
+    cfg: float = 1.0
+    guidance: float = 3.0
+    side: int = 16
+    batch: int = 1
+
+
+@cache
+def load_flux(split: str, dtype: torch.dtype = torch.float32) -> Any:
+    """The MODEL that the host's "Load Diffusion Model" node makes of the split's checkpoint. Never sample a copy of it
+    that you patched in place: it is shared."""
+    path = MODELS / "diffusion_models" / f"small_flux_{split}.safetensors"
+    return comfy.sd.load_diffusion_model(str(path), model_options={"dtype": dtype})
+
+
+@cache
+def load_vae() -> Any:
+    """The VAE that the host's "Load VAE" node makes of the two taef1 files."""
+    state: dict[str, Tensor] = {}
+    for part in ("encoder", "decoder"):
+        weights = comfy.utils.load_torch_file(str(MODELS / "vae_approx" / f"taef1_{part}.safetensors"))
+        state |= {f"taesd_{part}.{name}": weight for name, weight in weights.items()}
+    flux = comfy.latent_formats.Flux()
+    state["vae_scale"], state["vae_shift"] = torch.tensor(flux.scale_factor), torch.tensor(flux.shift_factor)
+    return comfy.sd.VAE(sd=state)
+
+
+def conditioning(caption: Caption | None, guidance: float = 3.0) -> list:
+    """A host CONDITIONING for a caption, or for no caption (all zeros, as in training)."""
+    context, pooled = encode_captions([caption or captions(SPLITS["train"])[0]])
+    keep = 0.0 if caption is None else 1.0
+    return [[context * keep, {"pooled_output": pooled * keep, "guidance": guidance}]]
+
+
+def sample(model: Any, job: Job, callback: Any = None) -> Tensor:
+    """Latents (batch, 16, side, side) in the host's VAE space, through comfy.sample.sample, as KSampler does."""
+    empty = torch.zeros(job.batch, CHANNELS, job.side, job.side)
+    return comfy.sample.sample(
+        model,
+        comfy.sample.prepare_noise(empty, job.seed),
+        job.steps,
+        job.cfg,
+        job.sampler,
+        job.scheduler,
+        conditioning(job.caption, job.guidance),
+        conditioning(None, job.guidance),
+        empty,
+        callback=callback,
+        disable_pbar=True,
+        seed=job.seed,
+    )
+
+
+def decode(latents: Tensor) -> Tensor:
+    """Pictures (B, 3, H, W) in [0, 1]."""
+    return load_vae().decode(latents).movedim(-1, 1).clamp(0.0, 1.0)
+
+
+def jobs(split: str, count: int, **how: Any) -> list[Job]:
+    """``count`` jobs with captions spread over the split and seeds 1000, 1001, ..."""
+    every = captions(SPLITS[split])
+    return [Job(every[(i * 37) % len(every)], seed=1000 + i, **how) for i in range(count)]
