@@ -68,4 +68,7 @@ def _publish(patch: Patch, report: RunReport) -> None:
     log.info("HiCache: %s.", report.summary())
     store_report(patch, report)
     if patch.on_report is not None:
-        patch.on_report(report)
+        try:
+            patch.on_report(report)
+        except Exception:
+            log.exception("HiCache: on_report failed; the picture is not affected.")

@@ -29,7 +29,8 @@ def calc_cond_batch(executor: Any, *args: Any, **kwargs: Any) -> list[Tensor]:
         model.current_patcher.prepare_state(timestep, model_options)
         return [_denoised(x, sigma, forecast.get(index)) for index in range(len(conds))]
     denoised = executor(*args, **kwargs)
-    session.record(key, {i: (signature, (x - denoised[i]) / sigma) for i, signature in active.items()})
+    if session.wants_anchors:
+        session.record(key, {i: (signature, (x - denoised[i]) / sigma) for i, signature in active.items()})
     return denoised
 
 

@@ -30,12 +30,17 @@ class History:
     anchors: deque[Anchor] = field(default_factory=deque[Anchor])
 
     @property
+    def newest(self) -> float:
+        """Position of the newest anchor; ``-inf`` without one."""
+        return self.anchors[-1].position if self.anchors else -math.inf
+
+    @property
     def nbytes(self) -> int:
         return sum(anchor.tensor.nbytes for anchor in self.anchors)
 
     def add(self, anchor: Anchor, keep: int) -> None:
         """Append an anchor and drop the oldest beyond ``keep``; one at the same position replaces the last."""
-        if self.anchors and self.anchors[-1].position >= anchor.position:
+        if self.newest >= anchor.position:
             self.anchors.pop()
         self.anchors.append(anchor)
         while len(self.anchors) > keep:

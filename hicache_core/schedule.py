@@ -97,10 +97,12 @@ class GapController:
 def adaptive(settings: "Settings", steps: StepRange) -> Plan:
     """Compute the head and the last step; between them the gaps follow the measured error of each forecast."""
     head = frozenset(k for k in range(steps.first, steps.first + settings.warmup_steps) if k < steps.total)
-    plan = _outside(steps) | head | {steps.total - 1}
+    tail = frozenset(range(steps.total)[-1:])
     if settings.tolerance <= 0.0:
         return Plan(frozenset(range(steps.total)))
-    return Plan(plan, GapController(settings.tolerance, settings.max_gap, max(1, settings.order)))
+    return Plan(
+        _outside(steps) | head | tail, GapController(settings.tolerance, settings.max_gap, max(1, settings.order))
+    )
 
 
 POLICIES: dict[str, Policy] = {"budget": budget, "interval": interval, "adaptive": adaptive}

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
 
 from torch import Tensor
@@ -27,8 +27,8 @@ class Session:
     end_sigma    no forecast below this noise level
     clock        seconds; replaced in tests
 
-    For every evaluation the host calls ``begin``, then ``forecast``, and if that returned None, ``record`` with what
-    the network returned. ``finish`` ends the run.
+    For every evaluation the host calls ``begin``, then ``forecast``; if that returned None it runs the network and, if
+    ``wants_anchors``, calls ``record`` with the answer. ``finish`` ends the run.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class Session:
         self._histories: dict[Key, History] = {}
         self._ordinals: Counter[Hashable] = Counter()
         self._timeline = Timeline(clock)
+        self._recorded: deque[float] = deque(maxlen=self._keep + 2)
         self._messages: list[str] = []
         self._bytes_held = 0
         self._step = -1
@@ -65,6 +66,7 @@ class Session:
         position, rose = self._cursor.locate(sigma)
         if rose:
             self._histories.clear()
+            self._recorded.clear()
             self._pace = Pace(self._plan, self._total)
         if rose or position != self._position:
             self._ordinals.clear()
@@ -91,14 +93,20 @@ class Session:
         self._timeline.mark("forecast")
         return {index: history.combine(weights) for index, (history, weights, _) in series.items()}
 
+    @property
+    def wants_anchors(self) -> bool:
+        """Whether what is computed now can still serve a forecast."""
+        return self._pace.may_forecast_after(self._step)
+
     def record(self, key: Key, anchors: Mapping[int, tuple[Hashable, Tensor]]) -> None:
         """Store what the network returned, (signature, tensor) by index. The tensors become the session's own."""
-        if not anchors or not self._pace.may_forecast_after(self._step):
+        if not anchors:
             return
         predicted = [self._hindsight((key, index), signature) for index, (signature, _) in anchors.items()]
         magnitudes, error = measure([tensor for _, tensor in anchors.values()], predicted)
         for (index, (signature, tensor)), magnitude in zip(anchors.items(), magnitudes, strict=True):
             self._remember((key, index), signature, Anchor(self._position, tensor, magnitude))
+        self._forget_abandoned()
         self._pace.computed(self._step, error)
         self._timeline.mark_error(error)
         self._bytes_held = max(self._bytes_held, sum(h.nbytes for h in self._histories.values()))
@@ -114,6 +122,17 @@ class Session:
         """End the run: drop every tensor and return the report."""
         self._histories.clear()
         return RunReport(self._timeline.close(), self._bytes_held, tuple(self._messages))
+
+    def _forget_abandoned(self) -> None:
+        """Drop histories without a new anchor for as many computed positions as a history holds, and one more.
+
+        Context windows that move leave such histories behind at every step.
+        """
+        if self._position not in self._recorded:
+            self._recorded.append(self._position)
+        if len(self._recorded) == self._recorded.maxlen:
+            horizon = self._recorded[0]
+            self._histories = {k: h for k, h in self._histories.items() if h.newest > horizon}
 
     @property
     def _anchors_needed(self) -> int:

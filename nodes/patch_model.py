@@ -13,7 +13,7 @@ from .settings import SettingsType, complaint
 # Widget values are saved by position: append modes and widgets, never reorder or remove them.
 MODES: dict[str, Callable[[Settings, float, float], Settings]] = {
     "target speed": lambda base, speed, tolerance: replace(base, schedule="budget", speed=speed),
-    "even intervals": lambda base, speed, tolerance: replace(base, schedule="interval", interval=round(speed)),
+    "even intervals": lambda base, speed, tolerance: replace(base, schedule="interval", interval=int(speed + 0.5)),
     "adaptive": lambda base, speed, tolerance: replace(base, schedule="adaptive", tolerance=tolerance),
 }
 

@@ -25,7 +25,8 @@ def evaluate(session, sigma, network=line, call="main", signature=SHAPE):
     if forecast is not None:
         return forecast[0], False
     output = network(SIGMAS.index(sigma) if sigma in SIGMAS else math.nan, sigma)
-    session.record(key, {0: (signature, output.clone())})
+    if session.wants_anchors:
+        session.record(key, {0: (signature, output.clone())})
     return output, True
 
 
@@ -190,6 +191,16 @@ def test_finish_drops_every_tensor_even_while_the_session_lives():
     session.finish()
     gc.collect()
     assert all(reference() is None for reference in stored)
+
+
+def test_histories_that_get_no_more_anchors_are_dropped():
+    """Context windows that move: every step asks for another one."""
+    session = Session(Settings(schedule="interval", interval=2), SIGMAS)
+    for step, sigma in enumerate(SIGMAS[:-1]):
+        _, ran = evaluate(session, sigma, call=f"window {step}")
+        assert ran
+        assert len(session._histories) <= 5
+    assert session.finish().bytes_held <= 5 * 6 * 4
 
 
 def test_messages_are_kept_once():

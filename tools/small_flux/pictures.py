@@ -138,21 +138,26 @@ def _texture(texture: str, u: Tensor, v: Tensor, period: float) -> Tensor:
     return patterns[texture]()
 
 
-def draw(split: Split, caption: Caption, guidance: float, size: int, generator: torch.Generator) -> Tensor:
-    """One anti-aliased picture of shape (3, size, size) in [0, 1]; position, size and angles come from generator."""
+def draw(
+    split: Split, caption: Caption, guidance: float, size: int, generator: torch.Generator, spread: float = 1.0
+) -> Tensor:
+    """One anti-aliased picture of shape (3, size, size) in [0, 1].
+
+    Position, size and angles come from generator; ``spread`` scales how far they stray from the middle.
+    """
     px, py, radius, turn, shade_angle, pattern_angle, period, phase = torch.rand(8, generator=generator).tolist()
     axis = torch.arange(size, dtype=torch.float32) + 0.5
     v, u = torch.meshgrid(axis, axis, indexing="ij")
-    radius = size * (0.28 + 0.08 * radius)
-    cx, cy = size * (0.42 + 0.16 * px), size * (0.42 + 0.16 * py)
-    a = (turn - 0.5) * math.pi / 4
+    radius = size * (0.32 + 0.08 * spread * (radius - 0.5))
+    cx, cy = size * (0.5 + 0.16 * spread * (px - 0.5)), size * (0.5 + 0.16 * spread * (py - 0.5))
+    a = spread * (turn - 0.5) * math.pi / 4
     dx, dy = (u - cx) / radius, (v - cy) / radius
     x, y = dx * math.cos(a) + dy * math.sin(a), dy * math.cos(a) - dx * math.sin(a)
     alpha = (0.5 - _shape_field(caption.shape, x, y) * radius).clamp(0.0, 1.0)
 
-    b = pattern_angle * math.pi
+    b = math.pi * (0.5 + spread * (pattern_angle - 0.5))
     tu, tv = u * math.cos(b) + v * math.sin(b) + 20 * phase, v * math.cos(b) - u * math.sin(b)
-    pattern = _texture(caption.texture, tu, tv, size * (0.08 + 0.05 * period))
+    pattern = _texture(caption.texture, tu, tv, size * (0.105 + 0.05 * spread * (period - 0.5)))
     s = shade_angle * 2.0 * math.pi
     shade = ((u - size / 2) * math.cos(s) + (v - size / 2) * math.sin(s)) / size  # in about [-0.7, 0.7]
 
@@ -171,12 +176,12 @@ class Batch:
     guidance: Tensor  # (B,)
 
 
-def draw_batch(split: Split, count: int, size: int, generator: torch.Generator) -> Batch:
+def draw_batch(split: Split, count: int, size: int, generator: torch.Generator, spread: float = 1.0) -> Batch:
     """count random pictures of the split with their captions and texture strengths."""
     every = captions(split)
     picks = torch.randint(len(every), (count,), generator=generator).tolist()
     low, high = GUIDANCE_RANGE
     guidance = low + (high - low) * torch.rand(count, generator=generator)
     chosen = [every[i] for i in picks]
-    pictures = [draw(split, c, g, size, generator) for c, g in zip(chosen, guidance.tolist(), strict=True)]
+    pictures = [draw(split, c, g, size, generator, spread) for c, g in zip(chosen, guidance.tolist(), strict=True)]
     return Batch(torch.stack(pictures), chosen, guidance)

@@ -1,0 +1,172 @@
+"""How close a picture stays to the full run at a number of network calls, on the small Flux.
+
+    python dev.py exec -- python benchmarks/fidelity.py --split test --out benchmarks/results/fidelity_test.md
+    python dev.py exec -- python benchmarks/fidelity.py --split train --tune
+
+Compared are HiCache's schedules, the paper's schedule with several bases, and simply running fewer steps with good
+multistep samplers. The reference is the full run of the sampler named first; calls are counted inside the network.
+"""
+
+import argparse
+import itertools
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import torch
+from small_flux.sampling import Job, decode, jobs, load_flux, sample
+from torch import Tensor
+from tqdm import tqdm
+
+from hicache_comfy import attach
+from hicache_core import Settings, presets
+from hicache_core.metrics import psnr, ssim
+
+FEWER_SAMPLERS = ("euler", "dpmpp_2m", "deis", "res_multistep")
+SPEEDS = (2.5, 3.5, 5.0)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A name and how it samples a job."""
+
+    name: str
+    run: Callable[[Any, Job], Tensor]
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    calls: float  # network calls per picture
+    seconds: float  # per picture
+    latent_psnr: list[float]  # dB, peak = range of the reference
+    picture_psnr: list[float]  # dB, peak = 1
+    picture_ssim: list[float]
+
+
+def cached(name: str, settings: Settings) -> Method:
+    return Method(name, lambda model, job: sample(attach(model, settings), job))
+
+
+def fewer_steps(sampler: str, steps: int) -> Method:
+    return Method(
+        f"no cache, {steps} steps {sampler}", lambda m, job: sample(m, replace(job, steps=steps, sampler=sampler))
+    )
+
+
+def paper(interval: int, order: int, contraction: float, basis: str = "hermite") -> Settings:
+    """The paper's schedule at output level; the paper itself forecasts every attention and MLP."""
+    return Settings(schedule="interval", interval=interval, basis=basis, order=order, contraction=contraction)
+
+
+def methods(steps: int) -> Iterator[Method]:
+    for ratio in SPEEDS:
+        yield cached(f"HiCache, target speed {ratio:g}", presets.speed(ratio))
+    for tolerance in (0.02, 0.05, 0.1):
+        yield cached(f"HiCache, adaptive {tolerance:g}", presets.adaptive(tolerance))
+    for n in (3, 5, 7):
+        yield cached(f"even intervals {n}, Hermite order 2, c 0.5", paper(n, 2, 0.5))
+        yield cached(f"even intervals {n}, Taylor order 1", paper(n, 1, 1.0, "taylor"))
+        yield cached(f"even intervals {n}, reuse", paper(n, 0, 1.0, "reuse"))
+    for ratio, sampler in itertools.product(SPEEDS, FEWER_SAMPLERS):
+        yield fewer_steps(sampler, round(steps / ratio))
+
+
+def grid() -> Iterator[Method]:
+    """The candidates for the defaults; tuned on the train split only."""
+    shapes = itertools.product(SPEEDS, (2, 3, 4), (1.0, 1.08, 1.15, 1.25))
+    forecasts = [
+        ("hermite", 1, 0.5),
+        ("hermite", 1, 0.6),
+        ("taylor", 1, 1.0),
+        *(("hermite", 2, c) for c in (0.5, 0.6, 0.7)),
+    ]
+    for (ratio, warmup, growth), (basis, order, c) in itertools.product(shapes, forecasts):
+        base = replace(presets.speed(ratio), warmup_steps=warmup, growth=growth)
+        name = f"speed {ratio:g} warm-up {warmup} growth {growth} {basis} order {order} c {c}"
+        yield cached(name, replace(base, basis=basis, order=order, contraction=c))
+
+
+@contextmanager
+def counted_calls(model: Any) -> Iterator[list[int]]:
+    calls = [0]
+
+    def count(*_: Any) -> None:
+        calls[0] += 1
+
+    handle = model.model.diffusion_model.double_blocks[0].register_forward_pre_hook(count)
+    try:
+        yield calls
+    finally:
+        handle.remove()
+
+
+def measure(method: Method, model: Any, work: list[Job], references: list[Tensor]) -> Row:
+    row = Row(method.name, 0.0, 0.0, [], [], [])
+    started = time.perf_counter()
+    with counted_calls(model) as calls:
+        latents = [method.run(model, job) for job in work]
+    seconds = (time.perf_counter() - started) / len(work)
+    for latent, reference in zip(latents, references, strict=True):
+        row.latent_psnr.append(psnr(latent, reference, float(reference.max() - reference.min())))
+        ours, full = decode(latent), decode(reference)
+        row.picture_psnr.append(psnr(ours, full))
+        row.picture_ssim.append(ssim(ours, full))
+    return replace(row, calls=calls[0] / len(work), seconds=seconds)
+
+
+def table(rows: list[Row], full_seconds: float) -> str:
+    lines = [
+        "| method | calls | speed-up (seconds) | latent PSNR, mean dB | worst | picture PSNR, mean dB | worst | SSIM |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for r in rows:
+        latent = f"{mean(r.latent_psnr):.1f} | {min(r.latent_psnr):.1f}"
+        picture = f"{mean(r.picture_psnr):.1f} | {min(r.picture_psnr):.1f} | {mean(r.picture_ssim):.4f}"
+        lines.append(f"| {r.name} | {r.calls:.1f} | {full_seconds / r.seconds:.2f} | {latent} | {picture} |")
+    return "\n".join(lines)
+
+
+def heading(arguments: argparse.Namespace) -> str:
+    return (
+        f"Small Flux, {arguments.split} split, {arguments.steps} steps of {arguments.sampler}, CFG {arguments.cfg:g}, "
+        f"{arguments.pictures} pictures (seeds 1000 to {999 + arguments.pictures}), float32, "
+        f"{platform.machine()} CPU with {torch.get_num_threads()} threads, torch {torch.__version__}.\n"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--split", choices=["train", "test"], default="test")
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--sampler", default="euler")
+    parser.add_argument("--cfg", type=float, default=1.0)
+    parser.add_argument("--pictures", type=int, default=8)
+    parser.add_argument("--tune", action="store_true", help="measure the grid of candidate defaults instead")
+    parser.add_argument("--out", type=Path, help="Markdown file; default: print only")
+    arguments = parser.parse_args()
+    model = load_flux(arguments.split)
+    how = {"steps": arguments.steps, "sampler": arguments.sampler, "cfg": arguments.cfg}
+    work = jobs(arguments.split, arguments.pictures, **how)
+    with torch.no_grad():
+        started = time.perf_counter()
+        references = [sample(model, job) for job in work]
+        full_seconds = (time.perf_counter() - started) / len(work)
+        candidates = list(grid() if arguments.tune else methods(arguments.steps))
+        rows = [measure(m, model, work, references) for m in tqdm(candidates)]
+    if arguments.tune:
+        rows.sort(key=lambda r: (round(r.calls), -mean(r.latent_psnr)))
+    text = f"{heading(arguments)}\n{table(rows, full_seconds)}\n"
+    print(text)
+    if arguments.out:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

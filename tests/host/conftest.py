@@ -1,0 +1,44 @@
+"""The small Flux in the host's own code, and a counter inside its network."""
+
+from contextlib import contextmanager
+
+import pytest
+from small_flux import sampling
+
+
+@pytest.fixture(scope="session")
+def flux():
+    return sampling.load_flux("train")
+
+
+@pytest.fixture
+def job():
+    (only,) = sampling.jobs("train", 1, steps=16)
+    return only
+
+
+@pytest.fixture
+def network_calls(flux):
+    """Counts the calls that reach the first block of the network; ``fail_at`` raises at that call."""
+    return CallCounter(flux.model.diffusion_model.double_blocks[0])
+
+
+class CallCounter:
+    def __init__(self, module):
+        self._module = module
+        self.fail_at = None
+        self.count = 0
+
+    def _count(self, *_):
+        self.count += 1
+        if self.count == self.fail_at:
+            raise RuntimeError("the network failed")
+
+    @contextmanager
+    def during(self, fail_at=None):
+        self.count, self.fail_at = 0, fail_at
+        handle = self._module.register_forward_pre_hook(self._count)
+        try:
+            yield self
+        finally:
+            handle.remove()

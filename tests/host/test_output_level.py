@@ -1,0 +1,167 @@
+"""Forecasts at the model's output, in the workflows an artist builds."""
+
+from dataclasses import replace
+
+import comfy.samplers
+import pytest
+import torch
+from small_flux import sampling
+from small_flux.sampling import conditioning, sample
+
+from hicache_comfy import attach, last_report
+from hicache_core import Settings, presets
+
+CLOSE = 0.25  # relative RMS error; another seed of the same caption is beyond 0.6
+
+
+def error(a, b):
+    return float((a - b).norm() / b.norm())
+
+
+def compare(flux, job, settings):
+    """(relative error against the full run, report) of one job."""
+    patched = attach(flux, settings)
+    return error(sample(patched, job), sample(flux, job)), last_report(patched)
+
+
+def test_another_seed_is_not_close(flux, job):
+    assert error(sample(flux, replace(job, seed=5)), sample(flux, job)) > 0.6
+
+
+@pytest.mark.parametrize("basis", ["hermite", "taylor", "dual_taylor", "lagrange", "reuse"])
+def test_every_basis_stays_close(flux, job, basis):
+    wrong, report = compare(flux, job, replace(presets.speed(2.0), basis=basis, order=1))
+    assert wrong < CLOSE
+    assert report.speedup_calls == 2.0
+
+
+@pytest.mark.parametrize(
+    "sampler",
+    ["euler", "heun", "dpm_2", "lms", "dpmpp_2m", "deis", "res_multistep", "uni_pc", "ddim", "dpmpp_2s_ancestral"],
+)
+def test_samplers(flux, job, network_calls, sampler):
+    """A noise that ancestral samplers inject is the same in both runs: it comes from the seed."""
+    settings = Settings(schedule="interval", interval=2, order=1, contraction=0.7)
+    with network_calls.during():
+        patched = attach(flux, settings)
+        output = sample(patched, replace(job, sampler=sampler))
+    report = last_report(patched)
+    assert report.calls == network_calls.count
+    assert report.forecasts >= 4
+    assert error(output, sample(flux, replace(job, sampler=sampler))) < CLOSE
+
+
+def test_lcm_is_computed_and_says_so(flux, job, caplog):
+    lcm = replace(job, sampler="lcm", steps=6)
+    patched = attach(flux, presets.speed(2.0))
+    assert torch.equal(sample(patched, lcm), sample(flux, lcm))
+    assert last_report(patched).calls == 6
+    assert last_report(patched).messages == (
+        "every step is computed, because the LCM sampler feeds the denoised image back whole",
+    )
+    assert "LCM" in caplog.text
+
+
+def test_guidance_forecasts_both_conditions(flux, job):
+    wrong, report = compare(flux, replace(job, cfg=3.0), presets.speed(2.0))
+    assert wrong < CLOSE
+    assert report.bytes_held == 2 * 3 * 16**3 * 4
+
+
+def test_a_batch_keeps_its_pictures_apart(flux, job):
+    wrong, _ = compare(flux, replace(job, batch=3), presets.speed(2.0))
+    assert wrong < CLOSE
+
+
+def test_bfloat16(job):
+    wrong, report = compare(sampling.load_flux("train", torch.bfloat16), job, presets.speed(2.0))
+    assert wrong < CLOSE
+    assert report.calls == 8
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0.0, 0.5), (0.5, 1.0), (0.3, 0.7)])
+def test_percent_ranges_limit_forecasts(flux, job, start, stop):
+    settings = replace(presets.speed(8.0), start_percent=start, end_percent=stop, warmup_steps=1, order=0)
+    _, report = compare(flux, job, settings)
+    sampling_model = flux.get_model_object("model_sampling")
+    high, low = sampling_model.percent_to_sigma(start), sampling_model.percent_to_sigma(stop)
+    forecast = [e.sigma for e in report.evaluations if e.action == "forecast"]
+    assert forecast
+    assert all(low - 1e-5 <= sigma <= high + 1e-5 for sigma in forecast)
+
+
+def ranged(caption, start, end):
+    (tensor, extra), *_ = conditioning(caption)
+    return [[tensor, {**extra, "start_percent": start, "end_percent": end}]]
+
+
+def guided(model, job, positive, denoise_mask=None, denoise=1.0, latent=None):
+    """KSampler with a positive of our own and CFG 1."""
+    latent = torch.zeros(1, 16, 16, 16) if latent is None else latent
+    return comfy.sample.sample(
+        model,
+        comfy.sample.prepare_noise(latent, job.seed),
+        job.steps,
+        1.0,
+        job.sampler,
+        job.scheduler,
+        positive,
+        conditioning(None),
+        latent,
+        denoise=denoise,
+        noise_mask=denoise_mask,
+        disable_pbar=True,
+        seed=job.seed,
+    )
+
+
+def test_a_condition_that_changes_mid_run_is_computed_first(flux, job):
+    every = sampling.captions(sampling.SPLITS["train"])
+    positive = ranged(every[0], 0.0, 0.5) + ranged(every[-1], 0.5, 1.0)
+    patched = attach(flux, presets.speed(4.0))
+    output = guided(patched, job, positive)
+    actions = [(e.action, e.reason) for e in last_report(patched).evaluations]
+    assert ("refused", "the conditions or the latent changed") in actions
+    assert error(output, guided(flux, job, positive)) < CLOSE
+
+
+def test_image_to_image_and_inpainting(flux, job):
+    latent = sample(flux, job)
+    mask = torch.zeros(1, 1, 16, 16)
+    mask[..., 8:] = 1.0
+    for how in ({"denoise": 0.6}, {"denoise_mask": mask}):
+        patched = attach(flux, presets.speed(2.0))
+        outputs = [guided(m, job, conditioning(job.caption), latent=latent, **how) for m in (patched, flux)]
+        assert last_report(patched).forecasts == 8
+        assert error(*outputs) < CLOSE
+
+
+def test_an_extra_call_at_the_same_noise_level_has_a_history_of_its_own(flux, job):
+    """Skip-layer guidance asks for the positive once more with layers skipped."""
+    from comfy_extras.nodes_slg import SkipLayerGuidanceDiT
+
+    slg = SkipLayerGuidanceDiT.execute(flux, scale=2.0, start_percent=0.0, end_percent=1.0, double_layers="1").result[0]
+    guidance = replace(job, cfg=2.0)
+    patched = attach(slg, presets.speed(2.0))
+    output = sample(patched, guidance)
+    report = last_report(patched)
+    assert report.forecasts == report.calls == job.steps  # two evaluations a step
+    assert error(output, sample(slg, guidance)) < CLOSE
+
+
+def test_easycache_on_the_same_model_has_the_right_of_way(flux, job):
+    from comfy_extras.nodes_easycache import LazyCacheNode
+
+    other = LazyCacheNode.execute(flux, 0.2, 0.15, 0.95, False).result[0]
+    patched = attach(other, presets.speed(2.0))
+    assert torch.equal(sample(patched, job), sample(other, job))
+    assert "bypass one of the two" in last_report(patched).messages[0]
+
+
+def test_a_second_model_inside_the_guider_runs_unchanged(flux, job):
+    """A CALC_COND_BATCH wrapper without a session, as when another sampler calls the patched model's options."""
+    from hicache_comfy.output_level import calc_cond_batch
+
+    seen = []
+    calc_cond_batch(lambda *args: seen.append(args), None, [], torch.zeros(1), torch.ones(1), {})
+    assert len(seen) == 1
