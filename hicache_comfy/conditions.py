@@ -1,5 +1,6 @@
 """What identifies a call for conditions, and what must stay equal for its history to go on."""
 
+import inspect
 from collections.abc import Hashable, Iterator
 from typing import Any
 
@@ -30,6 +31,13 @@ def replay_keyframes(model: Any, conds: Conds, timestep: Tensor, model_options: 
         for c in cond or ():
             if c.get("hooks") is not None:
                 model.current_patcher.prepare_hook_patches_current_keyframe(timestep, c["hooks"], model_options)
+
+
+def replay_state_callbacks(model: Any, timestep: Tensor, model_options: dict[str, Any]) -> None:
+    """Tell patches the noise level, as the host does at every evaluation; older hosts do not pass the model options."""
+    prepare_state = model.current_patcher.prepare_state
+    arguments = (timestep, model_options)
+    prepare_state(*arguments[: len(inspect.signature(prepare_state).parameters)])
 
 
 def _is_active(cond: Cond, sigma: float) -> bool:

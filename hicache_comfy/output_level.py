@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ._core import Session
-from .conditions import call_key, replay_keyframes, signatures
+from .conditions import call_key, replay_keyframes, replay_state_callbacks, signatures
 from .patch import KEY
 
 
@@ -26,7 +26,7 @@ def calc_cond_batch(executor: Any, *args: Any, **kwargs: Any) -> list[Tensor]:
     active = signatures(conds, x, sigma)
     forecast = session.forecast(key, active)
     if forecast is not None:
-        model.current_patcher.prepare_state(timestep, model_options)
+        replay_state_callbacks(model, timestep, model_options)
         return [_denoised(x, sigma, forecast.get(index)) for index in range(len(conds))]
     denoised = executor(*args, **kwargs)
     if session.wants_anchors:
