@@ -245,7 +245,7 @@ def serve(args: argparse.Namespace) -> int:
     host, base = set_up(args.host), HOST_DIR / "base"
     prepare_base(base)
     threading.Thread(target=announce_when_up, args=(args.listen, args.port), daemon=True).start()
-    return run_in(host, server_command(ENV_PYTHON, host, base, args.port, args.listen))
+    return run_in(host, server_command(ENV_PYTHON, host, base, args.port, args.listen), cwd=base)
 
 
 def execute(args: argparse.Namespace) -> int:

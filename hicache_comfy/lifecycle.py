@@ -36,7 +36,6 @@ def sample_with_session(patch: Patch, executor: Any, *args: Any, **kwargs: Any) 
 def _build_session(settings: Settings, guider: Any, sampler: Any, sigmas: list[float]) -> Session:
     obstacle = _obstacle(guider, sampler)
     if obstacle:
-        log.warning("HiCache: every step is computed, %s.", obstacle)
         settings = replace(settings, schedule="budget", speed=1.0)
     start, end = _forecast_range(settings, guider.model_patcher.get_model_object("model_sampling"))
     session = Session(settings, sigmas, start, end)
@@ -65,6 +64,8 @@ def _forecast_range(settings: Settings, model_sampling: Any) -> tuple[float, flo
 
 
 def _publish(patch: Patch, report: RunReport) -> None:
+    for message in report.messages:
+        log.warning("HiCache: %s.", message)
     log.info("HiCache: %s.", report.summary())
     store_report(patch, report)
     if patch.on_report is not None:

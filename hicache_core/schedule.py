@@ -3,6 +3,7 @@
 A policy turns settings and a range of steps into a ``Plan``. Steps outside the range are always computed.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ class Plan:
 
     computed: frozenset[int]
     controller: "GapController | None" = None
+    message: str = ""  # what the plan could not do, for the report
 
 
 Policy = Callable[["Settings", StepRange], Plan]
@@ -46,12 +48,19 @@ def interval(settings: "Settings", steps: StepRange) -> Plan:
 
 
 def budget(settings: "Settings", steps: StepRange) -> Plan:
-    """As many computed steps as ``speed`` allows: a dense head, then gaps that grow smoothly by ``growth``."""
+    """As many computed steps as ``speed`` allows: a dense head, then gaps that grow smoothly by ``growth``.
+
+    Never fewer than the warm-up and one more: where that is too many for the speed, the plan says so.
+    """
     outside = _outside(steps)
     free = steps.stop - steps.first
-    wanted = max(1, round(steps.total / settings.speed))
-    calls = min(free, max(wanted - len(outside), 0 if outside else 1))
-    return Plan(outside | {steps.first + k for k in growing_gaps(free, calls, settings.warmup_steps, settings.growth)})
+    wanted = round(steps.total / settings.speed) - len(outside)
+    calls = min(free, max(wanted, settings.warmup_steps + 1))
+    chosen = outside | {steps.first + k for k in growing_gaps(free, calls, settings.warmup_steps, settings.growth)}
+    if len(chosen) <= max(1, wanted + len(outside)) + 1:
+        return Plan(chosen)
+    reason = f"speed {settings.speed:g} is out of reach: {len(chosen)} of {steps.total} steps must be computed"
+    return Plan(chosen, message=reason)
 
 
 def growing_gaps(steps: int, calls: int, warmup: int, growth: float) -> list[int]:
@@ -59,18 +68,12 @@ def growing_gaps(steps: int, calls: int, warmup: int, growth: float) -> list[int
 
     The gap after the last computed step belongs to the progression, so the tail is as sparse as its neighbourhood.
     """
-    if calls >= steps:
-        return list(range(steps))
-    head = list(range(min(warmup, max(1, calls - 1), calls)))
-    rest = calls - len(head)
+    head = min(warmup, calls)
+    rest = calls - head
     ratios = [growth**j for j in range(rest + 1)]
-    spare = steps - len(head) - rest  # steps to spread over the gaps beyond one each
-    chosen, position, extra = head, len(head) - 1, 0.0
-    for ratio in ratios[:rest]:
-        extra += spare * ratio / sum(ratios)
-        position += 1
-        chosen = [*chosen, position + math.floor(extra + 0.5)]
-    return chosen
+    spare = steps - calls  # to spread over the gaps beyond one each
+    ends = itertools.accumulate(spare * ratio / sum(ratios) for ratio in ratios[:rest])
+    return [*range(head), *(head + j + math.floor(end + 0.5) for j, end in enumerate(ends))]
 
 
 @dataclass(frozen=True, slots=True)

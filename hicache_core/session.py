@@ -51,7 +51,7 @@ class Session:
         self._ordinals: Counter[Hashable] = Counter()
         self._timeline = Timeline(clock)
         self._recorded: deque[float] = deque(maxlen=self._keep + 2)
-        self._messages: list[str] = []
+        self._messages = [self._plan.message] if self._plan.message else []
         self._bytes_held = 0
         self._step = -1
         self._position = -1.0

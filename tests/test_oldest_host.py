@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ def test_the_host_tests_pass_on_the_oldest_host():
         pytest.fail(f"ComfyUI {OLDEST} is missing: run the tests through `python dev.py test`.")
     tests = Path(__file__).parent / "host"
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", str(tests), "-q"],
+        ["pytest", str(tests), "-q"],
         env={**os.environ, "COMFYUI_PATH": str(host)},
         capture_output=True,
         text=True,

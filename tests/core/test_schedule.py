@@ -29,10 +29,12 @@ def test_interval_one_computes_everything():
 
 @pytest.mark.parametrize("total", [1, 2, 3, 4, 8, 20, 28, 50, 100])
 @pytest.mark.parametrize("ratio", [1.0, 1.3, 2.0, 2.5, 3.3, 5.0, 10.0])
-def test_budget_reaches_the_speed_and_starts_with_step_zero(total, ratio):
-    steps = computed(presets.speed(ratio), total)
-    assert len(steps) == max(1, round(total / ratio))
-    assert steps[0] == 0
+def test_budget_reaches_the_speed_after_its_head(total, ratio):
+    settings = presets.speed(ratio)
+    steps = computed(settings, total)
+    head = settings.warmup_steps
+    assert len(steps) == max(min(total, head + 1), round(total / ratio))
+    assert steps[:head] == list(range(min(total, head)))
     assert len(set(steps)) == len(steps)
     assert all(0 <= k < total for k in steps)
 
@@ -42,6 +44,13 @@ def test_budget_gaps_grow_and_the_tail_is_no_sparser_than_the_last_gap_warrants(
     gaps = [b - a for a, b in pairwise(steps[2:])]
     assert all(b >= a - 1 for a, b in pairwise(gaps))
     assert gaps[-1] <= 1.5 * gaps[-2]
+
+
+def test_budget_says_what_it_cannot_reach():
+    plan = POLICIES["budget"](presets.speed(5.0), StepRange(8, 0, 8))
+    assert plan.message == "speed 5 is out of reach: 4 of 8 steps must be computed"
+    assert POLICIES["budget"](presets.speed(5.0), StepRange(50, 0, 50)).message == ""
+    assert POLICIES["budget"](presets.speed(1.0), StepRange(4, 0, 4)).message == ""
 
 
 def test_growth_one_spreads_evenly():

@@ -203,6 +203,12 @@ def test_histories_that_get_no_more_anchors_are_dropped():
     assert session.finish().bytes_held <= 5 * 6 * 4
 
 
+def test_the_report_carries_what_the_plan_could_not_do():
+    assert Session(presets.speed(9.0), SIGMAS[-6:]).finish().messages == (
+        "speed 9 is out of reach: 4 of 5 steps must be computed",
+    )
+
+
 def test_messages_are_kept_once():
     session = Session(presets.speed(2.0), SIGMAS)
     assert session.say_once("moving windows are computed")

@@ -51,12 +51,12 @@ class Host:
         """Of the node's widgets."""
         return {name: options["default"] for name, (_, options) in self.info[class_type]["input"]["required"].items()}
 
-    def run(self, prompt, on_event=None) -> Result:
-        return asyncio.run(self._run(prompt, on_event))
+    def run(self, prompt) -> Result:
+        return asyncio.run(self._run(prompt))
 
-    async def _run(self, prompt, on_event) -> Result:
+    async def _run(self, prompt) -> Result:
         async with ComfyClient(self.server.url) as client:
-            entry = await client.run(prompt, on_event)
+            entry = await client.run(prompt)
             return Result(entry["outputs"], await client.images(entry))
 
     def forget(self):

@@ -1,6 +1,7 @@
 """A custom node of the tests: what the server's process has imported, and from where."""
 
 import math
+import os
 import sys
 
 from comfy_api.latest import ComfyExtension, io
@@ -21,8 +22,8 @@ class HiCacheTestReport(io.ComfyNode):
     def execute(cls):
         modules = [module for name, module in list(sys.modules.items()) if name.endswith("hicache_core.settings")]
         settings = {module.Settings for module in modules}
-        ui = {"nodes": [nodes.__file__], "path": sys.path, "settings": [str(kind) for kind in settings]}
-        return io.NodeOutput(ui=ui)
+        path = [os.path.realpath(entry) for entry in sys.path]
+        return io.NodeOutput(ui={"nodes": [nodes.__file__], "path": path, "settings": [str(kind) for kind in settings]})
 
 
 class TestExtension(ComfyExtension):

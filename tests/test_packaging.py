@@ -1,0 +1,40 @@
+"""The pack as ComfyUI, its registry and other people's scripts see it."""
+
+import re
+import sys
+from importlib.metadata import files
+from importlib.util import find_spec
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PYPROJECT = (ROOT / "pyproject.toml").read_text("utf-8")
+
+
+def test_scripts_get_the_two_packages_and_nothing_else():
+    assert 'packages = ["hicache_core", "hicache_comfy"]' in PYPROJECT
+    origins = [find_spec(name).origin for name in ("hicache_core", "hicache_comfy")]
+    assert [Path(origin).resolve().parents[1] for origin in origins] == [ROOT, ROOT]
+    assert not [f for f in files("hicache") or () if f.parts[0] == "nodes"]
+
+
+def test_the_pack_root_is_not_on_the_path():
+    """The host has a top-level nodes.py of its own."""
+    assert ROOT not in [Path(entry).resolve() for entry in sys.path]
+
+
+def test_an_artist_installs_nothing():
+    lines = (ROOT / "requirements.txt").read_text("utf-8").splitlines()
+    assert [line for line in lines if line and not line.startswith("#")] == []
+    assert "dependencies = []" in PYPROJECT
+
+
+def test_the_registry_gets_a_version_it_accepts():
+    assert re.search(r'^version = "\d+\.\d+\.\d+"$', PYPROJECT, re.MULTILINE)
+    assert re.search(r'^requires-comfyui = ">=\d+\.\d+\.\d+"$', PYPROJECT, re.MULTILINE)
+
+
+def test_sources_are_readable_on_every_windows():
+    """The registry's checks refuse Python files outside cp1252."""
+    for package in ("hicache_core", "hicache_comfy", "nodes"):
+        for file in (ROOT / package).rglob("*.py"):
+            file.read_text("utf-8").encode("cp1252")

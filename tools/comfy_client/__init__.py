@@ -1,0 +1,16 @@
+"""A real ComfyUI from the outside: start a server, talk to it, and turn saved workflows into prompts."""
+
+from .client import ComfyClient, PromptFailed, PromptRefused
+from .server import Server, ServerError, running_server
+from .workflow import WorkflowError, to_prompt
+
+__all__ = [
+    "ComfyClient",
+    "PromptFailed",
+    "PromptRefused",
+    "Server",
+    "ServerError",
+    "WorkflowError",
+    "running_server",
+    "to_prompt",
+]
