@@ -7,6 +7,7 @@ from comfy.model_patcher import ModelPatcher
 from comfy.patcher_extension import WrappersMP
 
 from ._core import RunReport, Settings
+from .guided_output import predict_noise
 from .lifecycle import sample_with_session
 from .output_level import calc_cond_batch
 from .patch import KEY, Patch
@@ -28,6 +29,7 @@ def attach(
     patched = model.clone()
     for kind, wrapper in (
         (WrappersMP.OUTER_SAMPLE, partial(sample_with_session, patch)),
+        (WrappersMP.PREDICT_NOISE, predict_noise),
         (WrappersMP.CALC_COND_BATCH, calc_cond_batch),
     ):
         patched.remove_wrappers_with_key(kind, KEY)

@@ -5,9 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ._core import Session
 from .conditions import call_key, replay_keyframes, replay_state_callbacks, signatures
-from .patch import KEY
+from .run import run_of
 
 
 def calc_cond_batch(executor: Any, *args: Any, **kwargs: Any) -> list[Tensor]:
@@ -17,10 +16,11 @@ def calc_cond_batch(executor: Any, *args: Any, **kwargs: Any) -> list[Tensor]:
     epsilon model, smooth along the sampling path.
     """
     model, conds, x, timestep, model_options = args[:5]
-    session: Session | None = model_options.get("transformer_options", {}).get(KEY)
-    sigma = float(timestep[0]) if session is not None else 0.0
-    if session is None or sigma <= 0.0:
+    run = run_of(model_options)
+    sigma = float(timestep[0]) if run is not None else 0.0
+    if run is None or sigma <= 0.0:
         return executor(*args, **kwargs)
+    session = run.session
     replay_keyframes(model, conds, timestep, model_options)
     key = session.begin(sigma, call_key(conds, model_options))
     active = signatures(conds, x, sigma)

@@ -18,6 +18,7 @@ class Evaluation:
     seconds   wall clock until the sampler asked again or ended
     error     relative RMS error that a forecast would have had at this computed evaluation, where it was measured
     reason    why a planned forecast was refused, else empty
+    corrected whether this computed step also undid the drift of the forecasts before it
     """
 
     step: int
@@ -25,8 +26,9 @@ class Evaluation:
     sigma: float
     action: Action
     seconds: float
-    error: float | None
-    reason: str
+    error: float | None = None
+    reason: str = ""
+    corrected: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from torch import Tensor
 
 from .basis import BASES, BasisOptions, Weights
+from .corrector import DriftCorrector
 from .history import Anchor, History, measure
 from .pace import Pace
 from .report import RunReport
@@ -25,7 +26,10 @@ class Session:
     sigmas       noise levels of the run, one more than steps
     start_sigma  no forecast above this noise level
     end_sigma    no forecast below this noise level
+    correct_drift  whether the sampler is one whose steps the corrector understands
     clock        seconds; replaced in tests
+
+    ``sigma`` is the noise level of the last evaluation, ``evaluations`` how many there were.
 
     For every evaluation the host calls ``begin``, then ``forecast``; if that returned None it runs the network and, if
     ``wants_anchors``, calls ``record`` with the answer. ``finish`` ends the run.
@@ -37,11 +41,14 @@ class Session:
         sigmas: Sequence[float],
         start_sigma: float = math.inf,
         end_sigma: float = 0.0,
+        correct_drift: bool = False,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         steps = step_range(sigmas, start_sigma, end_sigma)
         self._settings = settings
         self._total = steps.total
+        self._sigmas = sigmas
+        self._corrector = DriftCorrector(sigmas) if correct_drift and settings.corrector else None
         self._plan = POLICIES[settings.schedule](settings, steps)
         self._pace = Pace(self._plan, self._total)
         self._cursor = StepCursor(sigmas)
@@ -55,6 +62,8 @@ class Session:
         self._bytes_held = 0
         self._step = -1
         self._position = -1.0
+        self.sigma = math.inf
+        self.evaluations = 0
         self._compute = True
 
     def begin(self, sigma: float, call: Hashable) -> Key:
@@ -67,13 +76,15 @@ class Session:
         if rose:
             self._histories.clear()
             self._recorded.clear()
+            self._corrector = DriftCorrector(self._sigmas) if self._corrector else None
             self._pace = Pace(self._plan, self._total)
         if rose or position != self._position:
             self._ordinals.clear()
         if rose or math.floor(position) != self._step:
             self._step = math.floor(position)
             self._compute = self._pace.must_compute(self._step)
-        self._position = position
+        self._position, self.sigma = position, sigma
+        self.evaluations += 1
         self._timeline.begin(self._step, position, sigma)
         self._ordinals[call] += 1
         return (call, self._ordinals[call])
@@ -109,7 +120,26 @@ class Session:
         self._forget_abandoned()
         self._pace.computed(self._step, error)
         self._timeline.mark_error(error)
-        self._bytes_held = max(self._bytes_held, sum(h.nbytes for h in self._histories.values()))
+        self._bytes_held = max(self._bytes_held, self._nbytes())
+
+    @property
+    def wants_directions(self) -> bool:
+        """Whether ``correct`` has anything to do in this run from here on."""
+        return self._corrector is not None and (self.wants_anchors or self._corrector.pending)
+
+    def correct(self, direction: Tensor) -> Tensor | None:
+        """What to add to the guided direction of the evaluation just made, None if there is nothing to undo.
+
+        direction: (x - denoised) / sigma after guidance; it becomes the session's own.
+        """
+        assert self._corrector is not None
+        if self._timeline.action == "forecast":
+            self._corrector.forecast(self._step, direction)
+            return None
+        addition = self._corrector.computed(self._step, direction)
+        if addition is not None:
+            self._timeline.mark_corrected()
+        return addition
 
     def say_once(self, message: str) -> bool:
         """Keep a message for the report; True the first time."""
@@ -121,7 +151,12 @@ class Session:
     def finish(self) -> RunReport:
         """End the run: drop every tensor and return the report."""
         self._histories.clear()
+        self._corrector = None
         return RunReport(self._timeline.close(), self._bytes_held, tuple(self._messages))
+
+    def _nbytes(self) -> int:
+        corrector = self._corrector.nbytes if self._corrector else 0
+        return corrector + sum(history.nbytes for history in self._histories.values())
 
     def _forget_abandoned(self) -> None:
         """Drop histories without a new anchor for as many computed positions as a history holds, and one more.

@@ -10,7 +10,7 @@ from .schedule import POLICIES
 # Lowest and highest value of every numeric setting; whole numbers where both ends are.
 RANGES: dict[str, tuple[float, float]] = {
     "speed": (1.0, 10.0),
-    "growth": (1.0, 2.0),
+    "growth": (0.8, 2.0),
     "interval": (1, 20),
     "tolerance": (0.0, 1.0),
     "max_gap": (1, 50),
@@ -44,6 +44,7 @@ class Settings:
     start_percent   share of the sampling before which every step is computed
     end_percent     share of the sampling after which every step is computed
     explosion_limit a forecast that could exceed this many times the newest anchor is refused
+    corrector       undo the drift of forecasts at the next computed step, with samplers that allow it
     """
 
     schedule: str = "budget"
@@ -59,12 +60,15 @@ class Settings:
     start_percent: float = 0.0
     end_percent: float = 1.0
     explosion_limit: float = 20.0
+    corrector: bool = True
 
     def __post_init__(self) -> None:
         _one_of("schedule", self.schedule, POLICIES)
         _one_of("basis", self.basis, BASES)
         for name, (low, high) in RANGES.items():
             _within(name, getattr(self, name), low, high)
+        if not isinstance(self.corrector, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise SettingsError(f"corrector is {self.corrector!r}: it must be True or False.")
         if self.start_percent > self.end_percent:
             raise SettingsError(
                 f"start_percent is {self.start_percent} and end_percent is {self.end_percent}: "

@@ -18,7 +18,7 @@ class Timeline:
     def begin(self, step: int, position: float, sigma: float) -> None:
         """Open an evaluation, computed unless ``mark`` says otherwise."""
         self.close()
-        self._open = Evaluation(step, position, sigma, action="computed", seconds=0.0, error=None, reason="")
+        self._open = Evaluation(step, position, sigma, action="computed", seconds=0.0)
         self._started = self._clock()
 
     def mark(self, action: Action, reason: str = "") -> None:
@@ -28,6 +28,16 @@ class Timeline:
     def mark_error(self, error: float | None) -> None:
         assert self._open is not None
         self._open = replace(self._open, error=error)
+
+    def mark_corrected(self) -> None:
+        assert self._open is not None
+        self._open = replace(self._open, corrected=True)
+
+    @property
+    def action(self) -> Action:
+        """Of the evaluation that is open."""
+        assert self._open is not None
+        return self._open.action
 
     def close(self) -> tuple[Evaluation, ...]:
         """Close the open evaluation, if any, and return all of them."""

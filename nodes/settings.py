@@ -73,6 +73,16 @@ class HiCacheSettings(io.ComfyNode):
                     step=1.0,
                     advanced=True,
                 ),
+                io.Boolean.Input(
+                    "corrector",
+                    default=Settings().corrector,
+                    advanced=True,
+                    tooltip=(
+                        "At each computed step, undo the drift that the forecasts before it left in the picture. "
+                        "Costs no network call. For euler, ddim, dpmpp_2m, deis, res_multistep and uni_pc; other "
+                        "samplers run without."
+                    ),
+                ),
             ],
             outputs=[SettingsType.Output(display_name="SETTINGS", tooltip="For HiCache Patch Model.")],
         )

@@ -6,7 +6,7 @@ from hicache_core import RANGES, Settings, SettingsError, presets
 
 
 def test_defaults_are_valid_and_every_number_has_a_range():
-    numbers = {f.name for f in fields(Settings) if not isinstance(getattr(Settings(), f.name), str)}
+    numbers = {f.name for f in fields(Settings) if not isinstance(getattr(Settings(), f.name), str | bool)}
     assert numbers == set(RANGES)
 
 
@@ -50,6 +50,11 @@ def test_settings_are_frozen_and_replace_validates():
         Settings().speed = 3.0
     with pytest.raises(SettingsError):
         replace(Settings(), speed=0.0)
+
+
+def test_corrector_is_a_boolean():
+    with pytest.raises(SettingsError, match="corrector is 1: it must be True or False"):
+        Settings(corrector=1)
 
 
 def test_presets():

@@ -20,7 +20,7 @@ class Watch:
         model.add_wrapper_with_key("calc_cond_batch", "watch", self._look)
 
     def _look(self, executor, *args, **kwargs):
-        session = args[4]["transformer_options"]["hicache"]
+        session = args[4]["transformer_options"]["hicache"].session
         anchors = (a.tensor for h in session._histories.values() for a in h.anchors)
         references = map(weakref.ref, (session, *anchors))
         self.references |= {id(reference): reference for reference in references}

@@ -37,10 +37,9 @@ def test_every_basis_stays_close(flux, job, basis):
 
 @pytest.mark.parametrize(
     "sampler",
-    ["euler", "heun", "dpm_2", "lms", "dpmpp_2m", "deis", "res_multistep", "uni_pc", "ddim", "dpmpp_2s_ancestral"],
+    ["euler", "heun", "dpm_2", "lms", "dpmpp_2m", "deis", "res_multistep", "uni_pc", "ddim"],
 )
 def test_samplers(flux, job, network_calls, sampler):
-    """A noise that ancestral samplers inject is the same in both runs: it comes from the seed."""
     settings = Settings(schedule="interval", interval=2, order=1, contraction=0.7)
     with network_calls.during():
         patched = attach(flux, settings)
@@ -165,3 +164,39 @@ def test_a_second_model_inside_the_guider_runs_unchanged(flux, job):
     seen = []
     calc_cond_batch(lambda *args: seen.append(args), None, [], torch.zeros(1), torch.ones(1), {})
     assert len(seen) == 1
+
+
+def even_gaps(**changes):
+    return replace(presets.speed(2.5), warmup_steps=2, growth=1.0, **changes)
+
+
+@pytest.mark.parametrize("sampler", ["euler", "ddim", "dpmpp_2m", "deis", "res_multistep", "uni_pc"])
+def test_the_corrector_brings_the_picture_closer(flux, job, sampler):
+    how = replace(job, sampler=sampler, steps=30)
+    corrected, report = compare(flux, how, even_gaps())
+    plain, plain_report = compare(flux, how, even_gaps(corrector=False))
+    assert corrected < plain
+    assert report.calls == plain_report.calls
+    assert sum(e.corrected for e in report.evaluations) >= 8
+    assert not any(e.corrected for e in plain_report.evaluations)
+
+
+@pytest.mark.parametrize("sampler", ["heun", "euler_ancestral", "lms"])
+def test_no_corrector_where_its_euler_step_is_not_the_samplers(flux, job, sampler):
+    _, report = compare(flux, replace(job, sampler=sampler), presets.speed(2.0))
+    assert not any(e.corrected for e in report.evaluations)
+
+
+def test_previews_show_the_networks_own_picture(flux, job):
+    """The corrected denoised image is for the sampler's arithmetic only."""
+    own, shown = [], []
+    patched = attach(flux, even_gaps())
+
+    def listen(executor, *args, **kwargs):
+        own.append(executor(*args, **kwargs))
+        return own[-1]
+
+    patched.add_wrapper_with_key("predict_noise", "listen", listen)
+    sample(patched, job, callback=lambda step, x0, *_: shown.append(x0.clone()))
+    assert any(e.corrected for e in last_report(patched).evaluations)
+    assert all(torch.equal(a, b) for a, b in zip(shown, own, strict=True))

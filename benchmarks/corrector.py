@@ -1,0 +1,61 @@
+"""The corrector by sampler: on which ones does it bring the picture closer to the full run?
+
+python dev.py exec -- python benchmarks/corrector.py --out benchmarks/results/corrector_test.md
+"""
+
+import argparse
+from dataclasses import replace
+from statistics import mean
+from typing import Any
+
+import torch
+from fidelity import cached, fewer_steps, heading, measure, output_parser, write
+from small_flux.sampling import Job, jobs, load_flux, sample
+from tqdm import tqdm
+
+from hicache_comfy import lifecycle
+from hicache_core import presets
+
+SAMPLERS = ("euler", "ddim", "dpmpp_2m", "deis", "res_multistep", "uni_pc", "lms", "euler_ancestral", "dpmpp_2m_sde")
+SPEEDS = (2.5, 5.0)
+
+
+class Everything:
+    """Instead of lifecycle.CORRECTABLE_SAMPLERS: also those that the pack leaves alone."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+def row(model: Any, work: list[Job], sampler: str, ratio: float) -> str:
+    references = [sample(model, job) for job in work]
+    settings = presets.speed(ratio)
+    candidates = (
+        cached("without", replace(settings, corrector=False)),
+        cached("with", settings),
+        fewer_steps(sampler, round(work[0].steps / ratio)),
+    )
+    rows = [measure(method, model, work, references) for method in candidates]
+    figures = " | ".join(f"{mean(r.latent_psnr):.1f}" for r in rows)
+    return f"| {sampler} | {rows[1].calls:.0f} | {figures} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        parents=[output_parser()], description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    arguments = parser.parse_args()
+    arguments.sampler = "each sampler"
+    allowed, lifecycle.CORRECTABLE_SAMPLERS = lifecycle.CORRECTABLE_SAMPLERS, Everything()
+    model = load_flux(arguments.split)
+    lines = ["| sampler | calls | without corrector, dB | with, dB | fewer steps, dB |", "|---|---|---|---|---|"]
+    with torch.no_grad():
+        for sampler in tqdm(SAMPLERS):
+            work = jobs(arguments.split, arguments.pictures, steps=arguments.steps, cfg=arguments.cfg, sampler=sampler)
+            lines += [row(model, work, sampler, ratio) for ratio in SPEEDS]
+    note = f"Latent PSNR to the full run of the same sampler. The pack corrects: {', '.join(sorted(allowed))}."
+    write("\n".join([heading(arguments), note, "", *lines, ""]), arguments.out)
+
+
+if __name__ == "__main__":
+    main()

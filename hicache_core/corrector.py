@@ -1,0 +1,61 @@
+"""Undoing the drift that forecasts left in the latent, at no network call: predict, evaluate, correct.
+
+When a step k is computed after forecast steps j, the directions v(j) that were forecast can be compared with a line
+through the computed ones at both ends, u(j). An Euler-like sampler moved the latent by (sigma_{j+1} - sigma_j) v(j)
+where it should have moved it by (sigma_{j+1} - sigma_j) u(j), so it has drifted by
+
+    drift = sum_j (sigma_{j+1} - sigma_j) (u(j) - v(j))
+
+and stepping along v_k + drift / (sigma_{k+1} - sigma_k) instead of v_k undoes that, as in Adams-Moulton methods and
+UniPC's corrector. Directions are those after guidance, d = (x - denoised) / sigma, so every guidance is covered.
+"""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+
+class DriftCorrector:
+    """The last computed direction and what has been forecast since. sigmas: noise levels of the run."""
+
+    def __init__(self, sigmas: Sequence[float]) -> None:
+        self._sigmas = list(sigmas)
+        self._anchor: tuple[int, Tensor] | None = None
+        self._moved: Tensor | None = None  # sum_j (sigma_{j+1} - sigma_j) v(j)
+        self._moves: list[tuple[int, float]] = []  # (j, sigma_{j+1} - sigma_j)
+
+    @property
+    def pending(self) -> bool:
+        """Whether there are forecasts to make up for."""
+        return bool(self._moves)
+
+    @property
+    def nbytes(self) -> int:
+        held = (self._moved, self._anchor[1] if self._anchor else None)
+        return sum(tensor.nbytes for tensor in held if tensor is not None)
+
+    def forecast(self, step: int, direction: Tensor) -> None:
+        """Note the direction that ``step`` takes instead of a computed one."""
+        move = self._move(step)
+        self._moves.append((step, move))
+        self._moved = direction * move if self._moved is None else self._moved.add_(direction, alpha=move)
+
+    def computed(self, step: int, direction: Tensor) -> Tensor | None:
+        """What to add to the computed direction of ``step``, None if nothing was forecast since the last one.
+
+        The direction becomes the corrector's own and must not be written to.
+        """
+        addition = self._drift(step, direction)
+        self._anchor, self._moved, self._moves = (step, direction), None, []
+        return None if addition is None else addition.div_(self._move(step))
+
+    def _drift(self, step: int, direction: Tensor) -> Tensor | None:
+        if self._anchor is None or self._moved is None:
+            return None
+        start, before = self._anchor
+        towards = sum(move * (j - start) / (step - start) for j, move in self._moves)
+        away = sum(move for _, move in self._moves) - towards
+        return (before * away).add_(direction, alpha=towards).sub_(self._moved)
+
+    def _move(self, step: int) -> float:
+        return self._sigmas[step + 1] - self._sigmas[step]

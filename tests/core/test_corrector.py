@@ -1,0 +1,75 @@
+"""The corrector's law: where directions follow a line, a computed Euler step ends where the full run would be."""
+
+import pytest
+import torch
+
+from hicache_core import Session, Settings
+from hicache_core.corrector import DriftCorrector
+
+SIGMAS = [1.0, 0.93, 0.84, 0.72, 0.6, 0.45, 0.28, 0.1, 0.0]
+
+
+def direction(step):
+    """A line in the step, the same wherever the latent is."""
+    return torch.tensor([2.0, -1.0]) + step * torch.tensor([0.3, 0.7])
+
+
+def euler(steps, velocity):
+    x = torch.tensor([0.5, 0.25], dtype=torch.float32)
+    for k in range(steps):
+        x = x + (SIGMAS[k + 1] - SIGMAS[k]) * velocity(k)
+    return x
+
+
+@pytest.mark.parametrize("computed", [(0, 4), (0, 1, 3, 6), (0, 5, 7)])
+def test_a_computed_step_undoes_the_drift_of_reused_directions(computed):
+    corrector, last = DriftCorrector(SIGMAS), {}
+
+    def velocity(k):
+        if k in computed:
+            last["direction"] = direction(k)
+            addition = corrector.computed(k, direction(k))
+            return direction(k) if addition is None else direction(k) + addition
+        corrector.forecast(k, last["direction"])
+        return last["direction"]
+
+    steps = computed[-1] + 1
+    assert torch.allclose(euler(steps, velocity), euler(steps, direction), atol=1e-6)
+    assert not corrector.pending
+
+
+def test_there_is_nothing_to_undo_without_forecasts():
+    corrector = DriftCorrector(SIGMAS)
+    assert corrector.computed(0, direction(0)) is None
+    assert corrector.computed(1, direction(1)) is None
+
+
+def test_a_forecast_before_any_computed_step_cannot_be_undone():
+    corrector = DriftCorrector(SIGMAS)
+    corrector.forecast(0, direction(0))
+    assert corrector.computed(1, direction(1)) is None
+    assert not corrector.pending
+
+
+def test_what_is_handed_in_is_not_written_to():
+    corrector, given = DriftCorrector(SIGMAS), [direction(k) for k in range(4)]
+    corrector.computed(0, given[0])
+    corrector.forecast(1, given[1])
+    corrector.forecast(2, given[2])
+    corrector.computed(3, given[3])
+    assert all(torch.equal(tensor, direction(k)) for k, tensor in enumerate(given))
+
+
+def test_bytes_held():
+    corrector = DriftCorrector(SIGMAS)
+    assert corrector.nbytes == 0
+    corrector.computed(0, direction(0))
+    corrector.forecast(1, direction(1))
+    assert corrector.nbytes == 2 * 2 * 4
+
+
+@pytest.mark.parametrize(("allowed", "setting"), [(False, True), (True, False)])
+def test_a_session_corrects_only_where_sampler_and_settings_allow(allowed, setting):
+    session = Session(Settings(corrector=setting), SIGMAS, correct_drift=allowed)
+    session.begin(1.0, "main")
+    assert not session.wants_directions
