@@ -12,10 +12,21 @@ Conds = list[list[Cond] | None]
 
 
 def call_key(conds: Conds, model_options: dict[str, Any]) -> Hashable:
-    """Which conditions, in which order, on which context window."""
-    window = model_options.get("transformer_options", {}).get("context_window")
-    frames = tuple(getattr(window, "index_list", ())) if window is not None else ()
-    return frames, tuple(None if cond is None else tuple(c["uuid"] for c in cond) for cond in conds)
+    """Which conditions, in which order, on which context window, through which patches of the network."""
+    options = model_options.get("transformer_options", {})
+    frames = tuple(getattr(options.get("context_window"), "index_list", ()))
+    patches = tuple(_patch_ids(options.get(name, {})) for name in ("patches", "patches_replace"))
+    return frames, patches, tuple(None if cond is None else tuple(map(_identity, cond)) for cond in conds)
+
+
+def _patch_ids(patches: dict[str, Any]) -> Hashable:
+    """Skip-layer guidance and its kin ask for the same conditions again, told apart only by what they patch."""
+    found = (p for group in patches.values() for p in (group.values() if isinstance(group, dict) else group))
+    return tuple(map(id, found))
+
+
+def _identity(cond: Cond) -> Hashable:
+    return cond["uuid"], tuple(sorted(cond.get("model_conds", ())))
 
 
 def signatures(conds: Conds, x: Tensor, sigma: float) -> dict[int, Hashable]:
@@ -25,12 +36,13 @@ def signatures(conds: Conds, x: Tensor, sigma: float) -> dict[int, Hashable]:
     return {index: (latent, state) for index, state in active.items() if state}
 
 
-def replay_keyframes(model: Any, conds: Conds, timestep: Tensor, model_options: dict[str, Any]) -> None:
+def replay_keyframes(model: Any, conds: Conds, sigma: float, timestep: Tensor, model_options: dict[str, Any]) -> None:
     """Move LoRA hooks to their keyframe of this noise level, as the host does before it calls the network."""
     for cond in conds:
         for c in cond or ():
-            if c.get("hooks") is not None:
-                model.current_patcher.prepare_hook_patches_current_keyframe(timestep, c["hooks"], model_options)
+            hooks = c.get("hooks")
+            if hooks is not None and _is_active(c, sigma) and any(h.hook_keyframe.keyframes for h in hooks.hooks):
+                model.current_patcher.prepare_hook_patches_current_keyframe(timestep, hooks, model_options)
 
 
 def replay_state_callbacks(model: Any, timestep: Tensor, model_options: dict[str, Any]) -> None:
@@ -41,10 +53,7 @@ def replay_state_callbacks(model: Any, timestep: Tensor, model_options: dict[str
 
 
 def _is_active(cond: Cond, sigma: float) -> bool:
-    if "default" in cond:
-        return True
-    start, end = cond.get("timestep_start"), cond.get("timestep_end")
-    return _in_range(sigma, start, end)
+    return _in_range(sigma, cond.get("timestep_start"), cond.get("timestep_end"))
 
 
 def _in_range(sigma: float, start: float | None, end: float | None) -> bool:

@@ -11,13 +11,15 @@ def predict_noise(executor: Any, *args: Any, **kwargs: Any) -> Tensor:
     """PREDICT_NOISE wrapper, on the sampler's thread."""
     x, _, model_options = args[:3]
     run = run_of(model_options)
-    if run is None or not run.session.wants_directions:
+    if run is None:
         return executor(*args, **kwargs)
-    before = run.session.evaluations
+    run.shift, session = None, run.session
+    evaluations, forecasts = session.evaluations, session.forecasts
     denoised = executor(*args, **kwargs)
-    if run.session.evaluations == before:
+    if session.evaluations == evaluations or not session.wants_directions:
         return denoised
-    sigma = run.session.sigma
-    addition = run.session.correct((x - denoised) / sigma)
-    run.uncorrected = None if addition is None else denoised
-    return denoised if addition is None else denoised.sub(addition, alpha=sigma)
+    addition = session.correct((x - denoised) / session.sigma, was_forecast=session.forecasts > forecasts)
+    if addition is None:
+        return denoised
+    run.shift = addition.mul_(session.sigma)
+    return denoised - run.shift

@@ -12,23 +12,20 @@ from ._core import RunReport, Session, Settings
 from .patch import KEY, Patch
 from .reports import store_report
 from .run import Run
+from .samplers import SamplerRule, rule_of
 
 log = logging.getLogger("hicache")
-
-# Samplers that take the model's denoised image whole as their next latent: every forecast error would stay in it.
-UNFORECASTABLE_SAMPLERS = {"sample_lcm": "LCM"}
-
-# One evaluation a step, no noise added, and measured better with the corrector: docs/corrector.md. DDIM is Euler here.
-CORRECTABLE_SAMPLERS = {"sample_euler", "sample_dpmpp_2m", "sample_deis", "sample_res_multistep", "sample_unipc"}
 
 
 def sample_with_session(patch: Patch, executor: Any, *args: Any, **kwargs: Any) -> Any:
     """OUTER_SAMPLE wrapper: gives the run a session in its own copy of the model options."""
     guider = executor.class_obj
     call = inspect.signature(executor.original).bind(*args, **kwargs)
-    session = _build_session(patch.settings, guider, call.arguments["sampler"], call.arguments["sigmas"].tolist())
-    run = Run(session)
-    call.arguments["callback"] = run.preview(call.arguments.get("callback"))
+    rule = rule_of(call.arguments["sampler"])
+    session = _build_session(patch.settings, guider, rule, call.arguments["sigmas"].tolist())
+    run = Run(session, forecasts_denoised=not rule.deterministic)
+    if call.arguments.get("denoise_mask") is None:  # the host blends the masked part in after us
+        call.arguments["callback"] = run.preview(call.arguments.get("callback"))
     original = guider.model_options
     guider.model_options = create_model_options_clone(original)
     guider.model_options["transformer_options"][KEY] = run
@@ -36,33 +33,26 @@ def sample_with_session(patch: Patch, executor: Any, *args: Any, **kwargs: Any) 
         return executor(*call.args, **call.kwargs)
     finally:
         guider.model_options = original
-        run.uncorrected = None
+        run.shift = None
         _publish(patch, session.finish())
 
 
-def _build_session(settings: Settings, guider: Any, sampler: Any, sigmas: list[float]) -> Session:
-    obstacle = _obstacle(guider, sampler)
+def _build_session(settings: Settings, guider: Any, rule: SamplerRule, sigmas: list[float]) -> Session:
+    obstacle = rule.obstacle or _conflict(guider.model_options.get("transformer_options", {}))
     if obstacle:
         settings = replace(settings, schedule="budget", speed=1.0)
     start, end = _forecast_range(settings, guider.model_patcher.get_model_object("model_sampling"))
-    session = Session(settings, sigmas, start, end, correct_drift=_sampler_name(sampler) in CORRECTABLE_SAMPLERS)
+    session = Session(settings, sigmas, start, end, correct_drift=rule.correctable)
     if obstacle:
         session.say_once(f"every step is computed, {obstacle}")
     return session
 
 
-def _obstacle(guider: Any, sampler: Any) -> str:
-    """Why nothing can be forecast in this run, or an empty string."""
-    name = _sampler_name(sampler)
-    if name in UNFORECASTABLE_SAMPLERS:
-        return f"because the {UNFORECASTABLE_SAMPLERS[name]} sampler feeds the denoised image back whole"
-    if "easycache" in guider.model_options.get("transformer_options", {}):
+def _conflict(transformer_options: dict[str, Any]) -> str:
+    """Who else is at work on this model, or an empty string."""
+    if "easycache" in transformer_options:
         return "because EasyCache or LazyCache is on the same model; bypass one of the two"
     return ""
-
-
-def _sampler_name(sampler: Any) -> str:
-    return getattr(getattr(sampler, "sampler_function", None), "__name__", "")
 
 
 def _forecast_range(settings: Settings, model_sampling: Any) -> tuple[float, float]:

@@ -12,16 +12,21 @@ from .patch import KEY
 
 @dataclass(slots=True)
 class Run:
-    """The session, and the network's own denoised image where the sampler was given a corrected one."""
+    """The session of a run and what its sampler needs.
+
+    forecasts_denoised  forecast the denoised image itself and not the direction towards it
+    shift               what the corrector took off the denoised image of the last evaluation
+    """
 
     session: Session
-    uncorrected: Tensor | None = None
+    forecasts_denoised: bool = False
+    shift: Tensor | None = None
 
     def preview(self, callback: Callable[..., Any] | None) -> Callable[..., Any] | None:
-        """The step callback, shown the network's own denoised image."""
+        """The step callback, shown the denoised image as it was before the corrector."""
         if callback is None:
             return None
-        return lambda step, x0, *rest: callback(step, x0 if self.uncorrected is None else self.uncorrected, *rest)
+        return lambda step, x0, *rest: callback(step, x0 if self.shift is None else x0 + self.shift, *rest)
 
 
 def run_of(model_options: dict[str, Any]) -> Run | None:

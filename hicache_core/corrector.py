@@ -45,9 +45,9 @@ class DriftCorrector:
 
         The direction becomes the corrector's own and must not be written to.
         """
-        addition = self._drift(step, direction)
+        drift, move = self._drift(step, direction), self._move(step)
         self._anchor, self._moved, self._moves = (step, direction), None, []
-        return None if addition is None else addition.div_(self._move(step))
+        return None if drift is None or move >= 0.0 else drift.div_(move)
 
     def _drift(self, step: int, direction: Tensor) -> Tensor | None:
         if self._anchor is None or self._moved is None:
@@ -58,4 +58,5 @@ class DriftCorrector:
         return (before * away).add_(direction, alpha=towards).sub_(self._moved)
 
     def _move(self, step: int) -> float:
-        return self._sigmas[step + 1] - self._sigmas[step]
+        """How far the noise level moves in this step; 0 behind the last."""
+        return self._sigmas[step + 1] - self._sigmas[step] if step + 1 < len(self._sigmas) else 0.0

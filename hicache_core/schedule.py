@@ -50,16 +50,21 @@ def interval(settings: "Settings", steps: StepRange) -> Plan:
 def budget(settings: "Settings", steps: StepRange) -> Plan:
     """As many computed steps as ``speed`` allows: a dense head, then gaps that grow smoothly by ``growth``.
 
-    Never fewer than the warm-up and one more: where that is too many for the speed, the plan says so.
+    Never fewer than the warm-up and one more: where that is too many for the speed, the plan says so. Steps computed
+    before the range count as warm-up.
     """
     outside = _outside(steps)
     free = steps.stop - steps.first
-    wanted = round(steps.total / settings.speed) - len(outside)
-    calls = min(free, max(wanted, settings.warmup_steps + 1))
-    chosen = outside | {steps.first + k for k in growing_gaps(free, calls, settings.warmup_steps, settings.growth)}
-    if len(chosen) <= max(1, wanted + len(outside)) + 1:
+    wanted = round(steps.total / settings.speed)
+    head = max(0, settings.warmup_steps - steps.first)
+    calls = min(free, max(wanted - len(outside), head + 1))
+    chosen = outside | {steps.first + k for k in growing_gaps(free, calls, head, settings.growth)}
+    if len(chosen) <= max(1, wanted):
         return Plan(chosen)
-    reason = f"speed {settings.speed:g} is out of reach: {len(chosen)} of {steps.total} steps must be computed"
+    reason = (
+        f"speed {settings.speed:g} is out of reach: {len(chosen)} of {steps.total} steps must be computed; "
+        "sample more steps, or lower warmup_steps or widen start_percent and end_percent"
+    )
     return Plan(chosen, message=reason)
 
 
@@ -68,9 +73,11 @@ def growing_gaps(steps: int, calls: int, warmup: int, growth: float) -> list[int
 
     The gap after the last computed step belongs to the progression, so the tail is as sparse as its neighbourhood.
     """
+    if calls >= steps:
+        return list(range(steps))
     head = min(warmup, calls)
     rest = calls - head
-    ratios = [growth**j for j in range(rest + 1)]
+    ratios = [growth ** (j - rest) for j in range(rest + 1)]  # at most 1, so that nothing overflows
     spare = steps - calls  # to spread over the gaps beyond one each
     ends = itertools.accumulate(spare * ratio / sum(ratios) for ratio in ratios[:rest])
     return [*range(head), *(head + j + math.floor(end + 0.5) for j, end in enumerate(ends))]
@@ -103,9 +110,7 @@ def adaptive(settings: "Settings", steps: StepRange) -> Plan:
     tail = frozenset(range(steps.total)[-1:])
     if settings.tolerance <= 0.0:
         return Plan(frozenset(range(steps.total)))
-    return Plan(
-        _outside(steps) | head | tail, GapController(settings.tolerance, settings.max_gap, max(1, settings.order))
-    )
+    return Plan(_outside(steps) | head | tail, GapController(settings.tolerance, settings.max_gap, settings.degree))
 
 
 POLICIES: dict[str, Policy] = {"budget": budget, "interval": interval, "adaptive": adaptive}

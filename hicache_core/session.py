@@ -29,7 +29,7 @@ class Session:
     correct_drift  whether the sampler is one whose steps the corrector understands
     clock        seconds; replaced in tests
 
-    ``sigma`` is the noise level of the last evaluation, ``evaluations`` how many there were.
+    ``sigma`` is the noise level of the last evaluation; ``evaluations`` counts them, ``forecasts`` those forecast.
 
     For every evaluation the host calls ``begin``, then ``forecast``; if that returned None it runs the network and, if
     ``wants_anchors``, calls ``record`` with the answer. ``finish`` ends the run.
@@ -53,7 +53,7 @@ class Session:
         self._pace = Pace(self._plan, self._total)
         self._cursor = StepCursor(sigmas)
         self._options = BasisOptions(settings.order, settings.contraction, first_ready=settings.warmup_steps - 1)
-        self._keep = 1 if settings.basis == "reuse" else settings.order + 1
+        self._keep = settings.degree + 1
         self._histories: dict[Key, History] = {}
         self._ordinals: Counter[Hashable] = Counter()
         self._timeline = Timeline(clock)
@@ -64,6 +64,7 @@ class Session:
         self._position = -1.0
         self.sigma = math.inf
         self.evaluations = 0
+        self.forecasts = 0
         self._compute = True
 
     def begin(self, sigma: float, call: Hashable) -> Key:
@@ -102,6 +103,7 @@ class Session:
             self._timeline.mark("refused", reason)
             return None
         self._timeline.mark("forecast")
+        self.forecasts += 1
         return {index: history.combine(weights) for index, (history, weights, _) in series.items()}
 
     @property
@@ -127,13 +129,14 @@ class Session:
         """Whether ``correct`` has anything to do in this run from here on."""
         return self._corrector is not None and (self.wants_anchors or self._corrector.pending)
 
-    def correct(self, direction: Tensor) -> Tensor | None:
-        """What to add to the guided direction of the evaluation just made, None if there is nothing to undo.
+    def correct(self, direction: Tensor, was_forecast: bool) -> Tensor | None:
+        """What to add to the guided direction that the sampler just got, None if there is nothing to undo.
 
         direction: (x - denoised) / sigma after guidance; it becomes the session's own.
+        was_forecast: whether any part of it was forecast.
         """
         assert self._corrector is not None
-        if self._timeline.action == "forecast":
+        if was_forecast:
             self._corrector.forecast(self._step, direction)
             return None
         addition = self._corrector.computed(self._step, direction)
@@ -152,7 +155,10 @@ class Session:
         """End the run: drop every tensor and return the report."""
         self._histories.clear()
         self._corrector = None
-        return RunReport(self._timeline.close(), self._bytes_held, tuple(self._messages))
+        evaluations = self._timeline.close()
+        refused = Counter(e.reason for e in evaluations if e.action == "refused")
+        messages = (f"{count} planned forecasts were computed instead: {why}" for why, count in refused.items())
+        return RunReport(evaluations, self._bytes_held, (*self._messages, *messages))
 
     def _nbytes(self) -> int:
         corrector = self._corrector.nbytes if self._corrector else 0

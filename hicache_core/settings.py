@@ -59,8 +59,13 @@ class Settings:
     contraction: float = 0.6
     start_percent: float = 0.0
     end_percent: float = 1.0
-    explosion_limit: float = 20.0
+    explosion_limit: float = 50.0
     corrector: bool = True
+
+    @property
+    def degree(self) -> int:
+        """The order that the basis really uses."""
+        return 0 if self.basis == "reuse" else self.order
 
     def __post_init__(self) -> None:
         _one_of("schedule", self.schedule, POLICIES)

@@ -12,7 +12,7 @@ class StepCursor:
     """Maps the noise levels a sampler asks for, in order, to positions in its list of noise levels.
 
     A position is the index of the first equal noise level at or after the last one, or a fraction between two indices
-    for a level between them. A rise of the noise level starts over from the front.
+    for a level between them. A rise to a level that does not come again starts over from the front.
     """
 
     def __init__(self, sigmas: Sequence[float]) -> None:
@@ -24,11 +24,16 @@ class StepCursor:
         """The position of ``sigma`` and whether the noise level rose."""
         rose = sigma > self._last * (1.0 + TOLERANCE)
         if rose:
-            self._index = 0
+            self._index = self._next_equal(sigma)
         self._last = sigma
         while self._index < len(self._sigmas) - 1 and self._sigmas[self._index] > sigma * (1.0 + TOLERANCE):
             self._index += 1
         return self._position(sigma), rose
+
+    def _next_equal(self, sigma: float) -> int:
+        """The next index with this noise level, 0 if there is none."""
+        ahead = range(self._index, len(self._sigmas))
+        return next((k for k in ahead if abs(self._sigmas[k] - sigma) <= TOLERANCE * sigma), 0)
 
     def _position(self, sigma: float) -> float:
         here = self._sigmas[self._index]

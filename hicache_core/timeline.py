@@ -1,5 +1,6 @@
 """The evaluations of one run as they happen, with their wall-clock seconds."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -27,17 +28,11 @@ class Timeline:
 
     def mark_error(self, error: float | None) -> None:
         assert self._open is not None
-        self._open = replace(self._open, error=error)
+        self._open = replace(self._open, error=error if error is None or math.isfinite(error) else None)
 
     def mark_corrected(self) -> None:
         assert self._open is not None
         self._open = replace(self._open, corrected=True)
-
-    @property
-    def action(self) -> Action:
-        """Of the evaluation that is open."""
-        assert self._open is not None
-        return self._open.action
 
     def close(self) -> tuple[Evaluation, ...]:
         """Close the open evaluation, if any, and return all of them."""

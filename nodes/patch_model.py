@@ -38,7 +38,7 @@ class HiCachePatchModel(io.ComfyNode):
                     tooltip=(
                         "target speed: computes one step in 'speed', most of them early, where the picture forms.\n"
                         "even intervals: after the warm-up, computes every n-th step, n = 'speed' rounded.\n"
-                        "adaptive: computes whenever a forecast would be off by more than 'tolerance'."
+                        "adaptive: spaces the computed steps so that forecasts are off by about 'tolerance'."
                     ),
                 ),
                 io.Float.Input(
@@ -61,7 +61,7 @@ class HiCachePatchModel(io.ComfyNode):
                     step=0.01,
                     advanced=True,
                     tooltip=(
-                        "Adaptive mode only: relative error (RMS) that a forecast may have. "
+                        "Adaptive mode only: relative error (RMS) of a forecast to aim at. "
                         "Smaller is closer to the full run and slower; 0 computes every step."
                     ),
                 ),

@@ -52,8 +52,8 @@ class HiCacheSettings(io.ComfyNode):
                 _number(
                     "contraction",
                     "Damping of hermite and dual_taylor, without unit: smaller trusts the trend less. The paper uses "
-                    "0.5 for FLUX.1 dev and Qwen-Image, 0.3 for schnell. 0.707 with order 1 is a straight line.",
-                    step=0.05,
+                    "0.5 for FLUX.1 dev and Qwen-Image, 0.3 for schnell. 0.71 with order 1 is a straight line.",
+                    step=0.01,
                 ),
                 _number("warmup_steps", "Steps computed before the first forecast."),
                 _number("start_percent", "Share of the sampling before which every step is computed.", step=0.01),

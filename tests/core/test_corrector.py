@@ -60,6 +60,13 @@ def test_what_is_handed_in_is_not_written_to():
     assert all(torch.equal(tensor, direction(k)) for k, tensor in enumerate(given))
 
 
+def test_a_step_that_does_not_move_is_not_corrected():
+    corrector = DriftCorrector([1.0, 0.8, 0.6, 0.6, 0.4, 0.0])
+    corrector.computed(0, direction(0))
+    corrector.forecast(1, direction(1))
+    assert corrector.computed(2, direction(2)) is None
+
+
 def test_bytes_held():
     corrector = DriftCorrector(SIGMAS)
     assert corrector.nbytes == 0

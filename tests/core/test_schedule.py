@@ -46,9 +46,20 @@ def test_budget_gaps_grow_and_the_tail_is_no_sparser_than_the_last_gap_warrants(
     assert gaps[-1] <= 1.5 * gaps[-2]
 
 
+def test_steps_computed_before_the_range_are_the_warm_up():
+    steps = computed(presets.speed(2.5), 40, first=12)
+    assert steps[:12] == list(range(12))
+    assert steps[12] > 12
+    assert len(steps) == 16
+
+
+def test_long_runs_do_not_overflow():
+    assert len(computed(Settings(speed=2.0, growth=2.0), 5000)) == 2500
+
+
 def test_budget_says_what_it_cannot_reach():
     plan = POLICIES["budget"](presets.speed(5.0), StepRange(8, 0, 8))
-    assert plan.message == "speed 5 is out of reach: 4 of 8 steps must be computed"
+    assert plan.message.startswith("speed 5 is out of reach: 4 of 8 steps must be computed; sample more steps")
     assert POLICIES["budget"](presets.speed(5.0), StepRange(50, 0, 50)).message == ""
     assert POLICIES["budget"](presets.speed(1.0), StepRange(4, 0, 4)).message == ""
 

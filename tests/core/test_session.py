@@ -204,8 +204,57 @@ def test_histories_that_get_no_more_anchors_are_dropped():
 
 
 def test_the_report_carries_what_the_plan_could_not_do():
-    assert Session(presets.speed(9.0), SIGMAS[-6:]).finish().messages == (
-        "speed 9 is out of reach: 4 of 5 steps must be computed",
+    (message,) = Session(presets.speed(9.0), SIGMAS[-6:]).finish().messages
+    assert message.startswith("speed 9 is out of reach: 4 of 5 steps must be computed")
+
+
+def reference_run(values, interval, order, c, warmup):
+    """HiCache as its paper's reference implementation steps through it, in float64: a cache of differences, filled at
+    full steps and only from step warmup - 1 on, evaluated with physicists' Hermite polynomials."""
+    cache, last_full, outputs = [], None, []
+    for step, value in enumerate(values):
+        if step < warmup or (step - warmup + 1) % interval == 0:
+            filled = [value]
+            if last_full is not None and step >= warmup - 1:
+                for old in cache[:order]:
+                    filled.append((filled[-1] - old) / (step - last_full))
+            cache, last_full = filled, step
+            outputs.append(value)
+        else:
+            x = step - last_full
+            polynomials = [1.0, 2 * c * x]
+            for n in range(1, order):
+                polynomials.append(2 * c * x * polynomials[n] - 2 * n * polynomials[n - 1])
+            terms = (c**i * polynomials[i] / math.factorial(i) * d for i, d in enumerate(cache))
+            outputs.append(sum(terms))
+    return outputs
+
+
+@pytest.mark.parametrize("interval", [2, 3, 5, 7])
+@pytest.mark.parametrize("order", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("c", [0.3, 0.5, 0.9])
+def test_a_run_is_the_papers_run(interval, order, c):
+    values = [math.sin(0.2 * k) + 0.05 * k for k in range(20)]
+    settings = Settings(schedule="interval", interval=interval, order=order, contraction=c, explosion_limit=1000.0)
+    session = Session(settings, SIGMAS)
+    outputs = run(session, lambda position, sigma: torch.full((1,), values[position], dtype=torch.float64))
+    expected = reference_run(values, interval, order, c, warmup=settings.warmup_steps)
+    assert [float(output) for output, _ in outputs] == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_level_behind_the_last_step_is_computed():
+    """Samplers with two evaluations a step ask for the last level too, if it is not zero."""
+    session = Session(presets.speed(4.0), SIGMAS[:-4], end_sigma=0.7)
+    run_until = [evaluate(session, sigma)[1] for sigma in SIGMAS[:-4]]
+    assert run_until[-1]
+
+
+def test_refused_forecasts_are_summed_up():
+    session = Session(Settings(schedule="interval", interval=2), SIGMAS)
+    for step, sigma in enumerate(SIGMAS[:8]):
+        evaluate(session, sigma, call=f"window {step}")
+    assert session.finish().messages == (
+        "3 planned forecasts were computed instead: too few computed evaluations to forecast from",
     )
 
 

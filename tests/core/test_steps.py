@@ -32,6 +32,11 @@ def test_a_rise_starts_over():
     assert found == [(0.0, False), (2.0, False), (1.0, True), (2.0, False)]
 
 
+def test_a_rise_to_a_level_further_on_goes_there():
+    """Restarts are in the list: 1.0 0.8 0.5 0.8 0.5 0.2."""
+    assert positions([1.0, 0.8, 0.5, 0.8, 0.5, 0.2], [1.0, 0.8, 0.5, 0.8, 0.5, 0.2, 0.0]) == [0, 1, 2, 3, 4, 5]
+
+
 def test_levels_outside_the_list_stay_at_its_ends():
     assert positions([2.0]) == [0.0]
     assert positions([0.0]) == [4.0]

@@ -21,10 +21,12 @@ class Watch:
 
     def _look(self, executor, *args, **kwargs):
         session = args[4]["transformer_options"]["hicache"].session
-        anchors = (a.tensor for h in session._histories.values() for a in h.anchors)
-        references = map(weakref.ref, (session, *anchors))
+        anchors = [a.tensor for h in session._histories.values() for a in h.anchors]
+        corrector = [session._corrector._moved, *(session._corrector._anchor or (0, None))[1:]]
+        held = (tensor for tensor in (*anchors, *corrector) if tensor is not None)
+        references = map(weakref.ref, (session, *held))
         self.references |= {id(reference): reference for reference in references}
-        del session, anchors, references  # an error keeps this frame alive
+        del session, anchors, corrector, held, references  # an error keeps this frame alive
         return executor(*args, **kwargs)
 
     def alive(self):
@@ -62,6 +64,8 @@ def test_tensors_are_gone_while_the_error_is_still_being_handled(watched, job, n
             sample(model, job)
         except RuntimeError:
             assert [t for t in watch.alive() if isinstance(t, torch.Tensor)] == []
+        else:
+            pytest.fail("the network did not fail")
 
 
 @pytest.mark.parametrize("step", [0, 3, 9])

@@ -1,0 +1,44 @@
+"""What each of the host's samplers allows. The names are those of its functions."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class SamplerRule:
+    """deterministic  no noise is added between steps, so the direction (x - denoised) / sigma is smooth along the path
+    correctable    one evaluation a step, and measured better with the corrector (docs/corrector.md)
+    obstacle       why nothing can be forecast
+    """
+
+    deterministic: bool = False
+    correctable: bool = False
+    obstacle: str = ""
+
+
+_CORRECTABLE = SamplerRule(deterministic=True, correctable=True)
+_DETERMINISTIC = SamplerRule(deterministic=True)
+_FEEDS_BACK = SamplerRule(obstacle="because this sampler feeds the denoised image back whole")
+
+SAMPLERS = {
+    "sample_euler": _CORRECTABLE,  # DDIM too
+    "sample_dpmpp_2m": _CORRECTABLE,
+    "sample_deis": _CORRECTABLE,
+    "sample_res_multistep": _CORRECTABLE,
+    "sample_unipc": _CORRECTABLE,
+    "sample_unipc_bh2": _DETERMINISTIC,
+    "sample_heun": _DETERMINISTIC,
+    "sample_dpm_2": _DETERMINISTIC,
+    "sample_lms": _DETERMINISTIC,
+    "sample_ipndm": _DETERMINISTIC,
+    "sample_ipndm_v": _DETERMINISTIC,
+    "sample_gradient_estimation": _DETERMINISTIC,
+    "sample_lcm": _FEEDS_BACK,
+    "sample_lcm_upscale": _FEEDS_BACK,
+    "sample_ar_video": SamplerRule(obstacle="because this sampler fills a cache at every call of the network"),
+}
+UNKNOWN = SamplerRule()  # as for all that add noise: the direction would carry noise that is no longer there
+
+
+def rule_of(sampler: Any) -> SamplerRule:
+    return SAMPLERS.get(getattr(getattr(sampler, "sampler_function", None), "__name__", ""), UNKNOWN)

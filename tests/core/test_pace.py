@@ -1,0 +1,50 @@
+"""The adaptive decision, from errors we dictate."""
+
+import itertools
+
+import pytest
+
+from hicache_core import Settings
+from hicache_core.pace import Pace
+from hicache_core.schedule import POLICIES, StepRange
+
+
+def adaptive_pace(total=60, **changes):
+    settings = Settings(schedule="adaptive", order=1, **changes)
+    return Pace(POLICIES["adaptive"](settings, StepRange(total, 0, total)), total)
+
+
+def walk(pace, total, error_of_gap):
+    """Computed steps, when a forecast over g steps has the error error_of_gap(g)."""
+    computed = []
+    for step in range(total):
+        if pace.must_compute(step):
+            error = error_of_gap(step - computed[-1]) if len(computed) >= 2 else None
+            pace.computed(step, error)
+            computed.append(step)
+    return computed
+
+
+@pytest.mark.parametrize("gap", [2, 3, 5])
+def test_gaps_settle_where_the_error_meets_the_tolerance(gap):
+    computed = walk(adaptive_pace(tolerance=0.08), 60, lambda g: 0.08 * (g / (gap + 0.5)) ** 2)
+    gaps = [b - a for a, b in itertools.pairwise(computed)][:-1]
+    assert set(gaps[-4:]) <= {gap, gap + 1}
+
+
+def test_a_perfect_forecast_opens_the_gaps_to_their_limit():
+    computed = walk(adaptive_pace(max_gap=6), 60, lambda g: 0.0)
+    assert max(b - a for a, b in itertools.pairwise(computed)) == 6
+
+
+def test_a_useless_forecast_computes_everything():
+    assert walk(adaptive_pace(), 30, lambda g: 10.0) == list(range(30))
+
+
+def test_the_worst_of_several_evaluations_in_a_step_counts():
+    pace = adaptive_pace(tolerance=0.05)
+    for step in range(12):
+        if pace.must_compute(step):
+            pace.computed(step, 0.0)
+            pace.computed(step, 1.0)
+    assert pace.must_compute(12)
