@@ -9,8 +9,8 @@ from statistics import mean
 from typing import Any
 
 import torch
-from fidelity import cached, fewer_steps, heading, measure, output_parser, write
-from small_flux.sampling import Job, jobs, load_flux, sample
+from fidelity import cached, fewer_steps, full_runs, heading, measure, output_parser, write
+from small_flux.sampling import Job, jobs, load_flux
 from tqdm import tqdm
 
 from hicache_core import presets
@@ -20,7 +20,7 @@ SPEEDS = (2.5, 5.0)
 
 
 def row(model: Any, work: list[Job], sampler: str, ratio: float) -> str:
-    references = [sample(model, job) for job in work]
+    references = full_runs(model, work)
     settings = presets.speed(ratio)
     candidates = (
         cached("without", replace(settings, corrector=False)),

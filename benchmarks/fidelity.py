@@ -81,9 +81,9 @@ def methods(steps: int) -> Iterator[Method]:
 
 def grid() -> Iterator[Method]:
     """The candidates for the defaults; tuned on the train split only."""
-    for ratio, warmup, growth in itertools.product(SPEEDS, (2, 3, 4, 5), (0.95, 1.0, 1.05, 1.1)):
+    for ratio, warmup, growth in itertools.product(SPEEDS, (2, 3, 4), (1.0, 1.05, 1.1)):
         base = replace(presets.speed(ratio), warmup_steps=warmup, growth=growth)
-        for basis, order, c in (("taylor", 1, 1.0), ("hermite", 2, 0.5), ("hermite", 2, 0.6), ("hermite", 2, 0.7)):
+        for basis, order, c in (("taylor", 1, 1.0), ("hermite", 2, 0.5), ("hermite", 2, 0.7)):
             name = f"speed {ratio:g} warm-up {warmup} growth {growth} {basis} order {order} c {c}"
             yield cached(name, replace(base, basis=basis, order=order, contraction=c))
 
@@ -102,17 +102,23 @@ def counted_calls(model: Any) -> Iterator[list[int]]:
         handle.remove()
 
 
-def measure(method: Method, model: Any, work: list[Job], references: list[Tensor]) -> Row:
+def full_runs(model: Any, work: list[Job]) -> list[tuple[Tensor, Tensor]]:
+    """(latent, picture) of every job, computed in full."""
+    latents = [sample(model, job) for job in work]
+    return [(latent, decode(latent)) for latent in latents]
+
+
+def measure(method: Method, model: Any, work: list[Job], references: list[tuple[Tensor, Tensor]]) -> Row:
     row = Row(method.name, 0.0, 0.0, [], [], [])
     started = time.perf_counter()
     with counted_calls(model) as calls:
         latents = [method.run(model, job) for job in work]
     seconds = (time.perf_counter() - started) / len(work)
-    for latent, reference in zip(latents, references, strict=True):
-        row.latent_psnr.append(psnr(latent, reference, float(reference.max() - reference.min())))
-        ours, full = decode(latent), decode(reference)
-        row.picture_psnr.append(psnr(ours, full))
-        row.picture_ssim.append(ssim(ours, full))
+    for latent, (full, full_picture) in zip(latents, references, strict=True):
+        row.latent_psnr.append(psnr(latent, full, float(full.max() - full.min())))
+        picture = decode(latent)
+        row.picture_psnr.append(psnr(picture, full_picture))
+        row.picture_ssim.append(ssim(picture, full_picture))
     return replace(row, calls=calls[0] / len(work), seconds=seconds)
 
 
@@ -165,9 +171,8 @@ def main() -> None:
     how = {"steps": arguments.steps, "sampler": arguments.sampler, "cfg": arguments.cfg}
     work = jobs(arguments.split, arguments.pictures, **how)
     with torch.no_grad():
-        started = time.perf_counter()
-        references = [sample(model, job) for job in work]
-        full_seconds = (time.perf_counter() - started) / len(work)
+        references = full_runs(model, work)
+        full_seconds = measure(Method("full", sample), model, work, references).seconds
         candidates = list(grid() if arguments.tune else methods(arguments.steps))
         rows = [measure(m, model, work, references) for m in tqdm(candidates)]
     if arguments.tune:

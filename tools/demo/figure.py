@@ -61,7 +61,7 @@ def _draw_header(figure: Image.Image, captions: list[str]) -> None:
     for index, caption in enumerate(captions):
         shape, colour, background, texture = caption.split()
         corner = (_column(index), HEADER - 10)
-        pen.text(corner, f"{colour} {shape}\non {background}, {texture}", QUIET, font(14), anchor="ld")
+        pen.text(corner, f"{shape}, {texture}\n{colour} and {background}", QUIET, font(14), anchor="ld")
 
 
 def _draw_row(figure: Image.Image, top: int, run: Run, baseline: Run) -> None:

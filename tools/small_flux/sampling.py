@@ -91,4 +91,4 @@ def decode(latents: Tensor) -> Tensor:
 def jobs(split: str, count: int, **how: Any) -> list[Job]:
     """``count`` jobs with captions spread over the split and seeds 1000, 1001, ..."""
     every = captions(SPLITS[split])
-    return [Job(every[(i * 37) % len(every)], seed=1000 + i, **how) for i in range(count)]
+    return [Job(every[(i * 173) % len(every)], seed=1000 + i, **how) for i in range(count)]
