@@ -26,7 +26,7 @@ class BasisOptions:
     """
 
     order: int = 2
-    contraction: float = 0.6
+    contraction: float = 0.7
     first_ready: float = -math.inf
 
 

@@ -49,14 +49,14 @@ class Settings:
 
     schedule: str = "budget"
     speed: float = 2.5
-    growth: float = 1.15
+    growth: float = 1.0
     interval: int = 3
     tolerance: float = 0.05
     max_gap: int = 8
     warmup_steps: int = 3
     basis: str = "hermite"
     order: int = 2
-    contraction: float = 0.6
+    contraction: float = 0.7
     start_percent: float = 0.0
     end_percent: float = 1.0
     explosion_limit: float = 50.0

@@ -40,7 +40,7 @@ def test_budget_reaches_the_speed_after_its_head(total, ratio):
 
 
 def test_budget_gaps_grow_and_the_tail_is_no_sparser_than_the_last_gap_warrants():
-    steps = [*computed(presets.speed(5.0), 50), 50]
+    steps = [*computed(Settings(speed=5.0, growth=1.15), 50), 50]
     gaps = [b - a for a, b in pairwise(steps[2:])]
     assert all(b >= a - 1 for a, b in pairwise(gaps))
     assert gaps[-1] <= 1.5 * gaps[-2]
