@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tarfile
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -253,7 +254,9 @@ def test_every_tool_runs_pytest_last_and_the_first_failure_counts(dev, ready, ca
 def test_no_child_is_left_when_a_run_is_stopped(dev, ready, sent, code):
     wait = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
     command = [sys.executable, str(dev.ROOT / "dev.py"), "exec", "--", "python", "-c", wait]
-    with subprocess.Popen(command, text=True, start_new_session=True, stdout=subprocess.PIPE) as process:
+    # A shell's background job ignores Ctrl-C and hands that down; a terminal's job does not.
+    own = {"start_new_session": True, "preexec_fn": partial(signal.signal, signal.SIGINT, signal.SIG_DFL)}
+    with subprocess.Popen(command, text=True, stdout=subprocess.PIPE, **own) as process:
         child = int(process.stdout.readline())
         # A terminal sends Ctrl-C to the whole group.
         (os.killpg if sent == signal.SIGINT else os.kill)(process.pid, sent)
@@ -271,7 +274,7 @@ def test_a_busy_port_is_told_before_anything_is_fetched(dev):
 
 def test_a_base_directory_is_filled_once(dev, tmp_path):
     for name in ("diffusion_models/flux", "vae_approx/decoder", "datasets/prompts/conditioning"):
-        file = dev.ROOT / "tools" / "small_flux" / "models" / name
+        file = dev.ROOT / "tools" / "small_models" / "models" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(name)
     base = tmp_path / "base"
@@ -287,7 +290,7 @@ def test_a_base_directory_is_filled_once(dev, tmp_path):
     dev.prepare_base(base)
     assert {path: path.lstat().st_mtime_ns for path in times} == times
 
-    (dev.ROOT / "tools/small_flux/models/vae_approx/decoder").write_text("a newer one")
+    (dev.ROOT / "tools/small_models/models/vae_approx/decoder").write_text("a newer one")
     dev.prepare_base(base)
     assert (base / "models/vae_approx/decoder").read_text() == "a newer one"
 
