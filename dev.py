@@ -175,7 +175,7 @@ def prepare_base(base: Path) -> None:
     for name in ("custom_nodes", "user", "input", "output", "models", "temp"):
         (base / name).mkdir(parents=True, exist_ok=True)
     link_pack(base / "custom_nodes" / "hicache")
-    for source in (ROOT / "tools" / "small_flux" / "models").glob("*"):
+    for source in (ROOT / "tools" / "small_models" / "models").glob("*"):
         for target in ("datasets", "output") if source.name == "datasets" else (f"models/{source.name}",):
             copy_changed(source, base / target)
 

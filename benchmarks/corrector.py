@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from fidelity import cached, fewer_steps, full_runs, heading, measure, output_parser, write
-from small_flux.sampling import Job, jobs, load_flux
+from small_models.sampling import Job, jobs, load_flux
 from tqdm import tqdm
 
 from hicache_core import presets

@@ -19,7 +19,7 @@ from statistics import mean
 from typing import Any
 
 import torch
-from small_flux.sampling import Job, decode, jobs, load_flux, sample
+from small_models.sampling import Job, decode, jobs, load_flux, sample
 from torch import Tensor
 from tqdm import tqdm
 

@@ -3,7 +3,7 @@
 from contextlib import contextmanager
 
 import pytest
-from small_flux import sampling
+from small_models import sampling
 
 
 @pytest.fixture(scope="session")

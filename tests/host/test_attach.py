@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from small_flux.sampling import sample
+from small_models.sampling import sample
 
 from hicache_comfy import attach, last_report
 from hicache_core import RunReport, Settings, presets

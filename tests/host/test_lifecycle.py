@@ -6,7 +6,7 @@ import weakref
 import comfy.model_management
 import pytest
 import torch
-from small_flux.sampling import sample
+from small_models.sampling import sample
 
 from hicache_comfy import attach, last_report
 from hicache_core import presets

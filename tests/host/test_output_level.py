@@ -5,8 +5,8 @@ from dataclasses import replace
 import comfy.samplers
 import pytest
 import torch
-from small_flux import sampling
-from small_flux.sampling import conditioning, sample
+from small_models import sampling
+from small_models.sampling import conditioning, sample
 
 from hicache_comfy import attach, last_report
 from hicache_core import Settings, presets

@@ -1,7 +1,7 @@
 """Train a TAESD-format VAE ("taef1") for the small Flux, on the pictures of both splits.
 
-    python dev.py exec -- python -m small_flux.train_vae --part decoder --out DIR
-    python dev.py exec -- python -m small_flux.train_vae --part encoder --out DIR
+    python dev.py exec -- python -m small_models.train_vae --part decoder --out DIR
+    python dev.py exec -- python -m small_models.train_vae --part encoder --out DIR
 
 The encoder learns to imitate the fixed projection of latents.py, the decoder to undo it (with a little noise on its
 input, because sampled latents are not perfect). Deterministic given the seed and one thread.

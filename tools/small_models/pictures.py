@@ -176,11 +176,18 @@ class Batch:
     guidance: Tensor  # (B,)
 
 
-def draw_batch(split: Split, count: int, size: int, generator: torch.Generator, spread: float = 1.0) -> Batch:
+def draw_batch(
+    split: Split,
+    count: int,
+    size: int,
+    generator: torch.Generator,
+    spread: float = 1.0,
+    strength: tuple[float, float] = GUIDANCE_RANGE,
+) -> Batch:
     """count random pictures of the split with their captions and texture strengths."""
     every = captions(split)
     picks = torch.randint(len(every), (count,), generator=generator).tolist()
-    low, high = GUIDANCE_RANGE
+    low, high = strength
     guidance = low + (high - low) * torch.rand(count, generator=generator)
     chosen = [every[i] for i in picks]
     pictures = [draw(split, c, g, size, generator, spread) for c, g in zip(chosen, guidance.tolist(), strict=True)]

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from small_flux import latents, pictures, sampling
-from small_flux.network import build_flux, training_forward
+from small_models import latents, pictures, sampling
+from small_models.flux import build_flux, training_forward
 
 
 def test_the_training_forward_is_the_hosts_forward():

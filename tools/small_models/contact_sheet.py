@@ -1,6 +1,6 @@
 """One picture of both splits: drawn, through the VAE, and sampled by the small Flux.
 
-python dev.py exec -- python -m small_flux.contact_sheet --out docs/img/small_flux_pictures.png
+python dev.py exec -- python -m small_models.contact_sheet --out docs/img/small_models_pictures.png
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """The small Flux: the host's own modules at a small size, and a forward that autograd can differentiate.
 
 The host's blocks add to their inputs in place, which autograd refuses, so training needs its own forward over the
-same modules. tests/tools/test_small_flux.py holds the two forwards against each other.
+same modules. tests/tools/test_small_models.py holds the two forwards against each other.
 """
 
 import math
