@@ -1,4 +1,4 @@
-"""One picture of both splits: drawn, through the VAE, and sampled by the small Flux.
+"""One picture of both splits: drawn, through the VAE, sampled by the small Flux and by the small Qwen-Image.
 
 python dev.py exec -- python -m small_models.contact_sheet --out docs/img/small_models_pictures.png
 """
@@ -12,16 +12,17 @@ from torch import Tensor
 
 from .latents import SIZE
 from .pictures import SPLITS, draw_batch
-from .sampling import decode, jobs, load_flux, load_vae, sample
-from .train_flux import SPREAD
+from .sampling import decode, jobs, load_flux, load_qwen_image, load_vae, sample
+from .train import SPREAD
 
 
 def rows_of(split: str, count: int, steps: int) -> list[Tensor]:
-    """Three rows (count, 3, H, W): drawn, decoded from their encoding, sampled."""
+    """Four rows (count, 3, H, W): drawn, decoded from their encoding, sampled by each model."""
     drawn = draw_batch(SPLITS[split], count, SIZE, torch.Generator().manual_seed(0), SPREAD).pictures
     through_vae = decode(load_vae().encode(drawn.movedim(1, -1)))
-    sampled = torch.cat([decode(sample(load_flux(split), job)) for job in jobs(split, count, steps=steps)])
-    return [drawn, through_vae, sampled]
+    flux = [decode(sample(load_flux(split), job)) for job in jobs(split, count, steps=steps)]
+    qwen = [decode(sample(load_qwen_image(split), job)) for job in jobs(split, count, steps=steps, cfg=4.0)]
+    return [drawn, through_vae, torch.cat(flux), torch.cat(qwen)]
 
 
 def main() -> None:

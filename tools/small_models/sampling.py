@@ -11,11 +11,16 @@ from torch import Tensor
 from . import host  # noqa: F401  first: makes `comfy` importable
 
 import comfy.latent_formats  # isort: skip
+import comfy.model_base  # isort: skip
+import comfy.model_management  # isort: skip
+import comfy.model_patcher  # isort: skip
 import comfy.sample  # isort: skip
 import comfy.samplers  # isort: skip
 import comfy.sd  # isort: skip
+import comfy.supported_models  # isort: skip
 import comfy.utils  # isort: skip
 
+from . import qwen_image
 from .latents import CHANNELS
 from .pictures import SPLITS, Caption, captions, encode_captions
 
@@ -46,6 +51,19 @@ def load_flux(split: str, dtype: torch.dtype = torch.float32) -> Any:
 
 
 @cache
+def load_qwen_image(split: str, dtype: torch.dtype = torch.float32) -> Any:
+    """A MODEL of the split's small Qwen-Image. The host's loader knows only the full size, so this builds it as the
+    loader does. Never sample a copy of it that you patched in place: it is shared."""
+    weights = comfy.utils.load_torch_file(str(MODELS / "qwen_image" / f"small_qwen_image_{split}.safetensors"))
+    config = comfy.supported_models.QwenImage(dict(qwen_image.CONFIG))
+    config.set_inference_dtype(dtype, None)
+    load, offload = comfy.model_management.get_torch_device(), comfy.model_management.unet_offload_device()
+    model = config.get_model(weights, device=offload).to(dtype)
+    model.load_model_weights(weights)
+    return comfy.model_patcher.ModelPatcher(model, load_device=load, offload_device=offload)
+
+
+@cache
 def load_vae() -> Any:
     """The VAE that the host's "Load VAE" node makes of the two taef1 files."""
     state: dict[str, Tensor] = {}
@@ -65,8 +83,9 @@ def conditioning(caption: Caption | None, guidance: float = 3.0) -> list:
 
 
 def sample(model: Any, job: Job, callback: Any = None) -> Tensor:
-    """Latents (batch, 16, side, side) in the host's VAE space, through comfy.sample.sample, as KSampler does."""
+    """Latents (batch, 16, [1,] side, side) in the host's VAE space, through comfy.sample.sample, as KSampler does."""
     empty = torch.zeros(job.batch, CHANNELS, job.side, job.side)
+    empty = comfy.sample.fix_empty_latent_channels(model, empty)
     return comfy.sample.sample(
         model,
         comfy.sample.prepare_noise(empty, job.seed),
@@ -84,7 +103,9 @@ def sample(model: Any, job: Job, callback: Any = None) -> Tensor:
 
 
 def decode(latents: Tensor) -> Tensor:
-    """Pictures (B, 3, H, W) in [0, 1]."""
+    """Pictures (B, 3, H, W) in [0, 1]. All small models have the same latents, but the host's formats scale them."""
+    if latents.ndim == 5:  # Qwen-Image's, with one frame
+        latents = comfy.latent_formats.Flux().process_out(comfy.latent_formats.Wan21().process_in(latents)[:, :, 0])
     return load_vae().decode(latents).movedim(-1, 1).clamp(0.0, 1.0)
 
 

@@ -1,8 +1,9 @@
-"""A custom node of the tests: what the server's process has imported, and from where."""
+"""Custom nodes of the tests: what the server's process has imported, and a loader for the small Qwen-Image."""
 
 import math
 import os
 import sys
+from pathlib import Path
 
 from comfy_api.latest import ComfyExtension, io
 
@@ -26,9 +27,31 @@ class HiCacheTestReport(io.ComfyNode):
         return io.NodeOutput(ui={"nodes": [nodes.__file__], "path": path, "settings": [str(kind) for kind in settings]})
 
 
+class HiCacheTestQwenImageLoader(io.ComfyNode):
+    """The host's loader finds no Qwen-Image of this size in a checkpoint."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="HiCacheTestQwenImageLoader",
+            category="HiCache/tests",
+            inputs=[io.Combo.Input("split", options=["train", "test"])],
+            outputs=[io.Model.Output()],
+        )
+
+    @classmethod
+    def execute(cls, split):
+        tools = str(Path(os.environ["HICACHE_REPO"], "tools"))
+        if tools not in sys.path:
+            sys.path.append(tools)
+        from small_models.sampling import load_qwen_image
+
+        return io.NodeOutput(load_qwen_image(split))
+
+
 class TestExtension(ComfyExtension):
     async def get_node_list(self):
-        return [HiCacheTestReport]
+        return [HiCacheTestReport, HiCacheTestQwenImageLoader]
 
 
 async def comfy_entrypoint():

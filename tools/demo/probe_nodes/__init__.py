@@ -1,4 +1,4 @@
-"""Counts what a Flux really computes, from inside its network: the demo and the tests believe no other number."""
+"""Counts what a network really computes, from inside it: the demo and the tests believe no other number."""
 
 import math
 from typing import Any
@@ -49,6 +49,13 @@ class Calls:
 CALLS = Calls()
 
 
+def inside_the_first_block(network: Any) -> nn.Module:
+    """Of Flux or Qwen-Image: a layer that runs only when the block is computed."""
+    if hasattr(network, "double_blocks"):
+        return network.double_blocks[0].img_attn.qkv
+    return network.transformer_blocks[0].attn.to_q
+
+
 class HiCacheDemoProbe(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -61,7 +68,7 @@ class HiCacheDemoProbe(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: Any) -> io.NodeOutput:
-        CALLS.hook(model.get_model_object("diffusion_model").double_blocks[0].img_attn.qkv)
+        CALLS.hook(inside_the_first_block(model.get_model_object("diffusion_model")))
         probed = model.clone()
         probed.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, "hicache_demo", CALLS.outer_sample)
         probed.add_wrapper_with_key(WrappersMP.APPLY_MODEL, "hicache_demo", CALLS.apply_model)
