@@ -1,6 +1,7 @@
 """The corrector by sampler: on which ones does it bring the picture closer to the full run?
 
 python dev.py exec -- python benchmarks/corrector.py --out benchmarks/results/corrector_test.md
+python dev.py exec -- python benchmarks/corrector.py --model qwen_image --cfg 4 --out FILE
 """
 
 import argparse
@@ -9,8 +10,8 @@ from statistics import mean
 from typing import Any
 
 import torch
-from fidelity import cached, fewer_steps, full_runs, heading, measure, output_parser, write
-from small_models.sampling import Job, jobs, load_flux
+from fidelity import MODELS, cached, fewer_steps, full_runs, heading, measure, output_parser, write
+from small_models.sampling import Job, jobs
 from tqdm import tqdm
 
 from hicache_core import presets
@@ -38,7 +39,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     arguments.sampler = "each sampler"
-    model = load_flux(arguments.split)
+    model = MODELS[arguments.model](arguments.split)
     lines = ["| sampler | calls | without corrector, dB | with, dB | fewer steps, dB |", "|---|---|---|---|---|"]
     with torch.no_grad():
         for sampler in tqdm(SAMPLERS):

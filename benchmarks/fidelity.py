@@ -1,10 +1,12 @@
-"""How close a picture stays to the full run at a number of network calls, on the small Flux.
+"""How close a picture stays to the full run at a number of network calls, on the small models.
 
-    python dev.py exec -- python benchmarks/fidelity.py --split test --out benchmarks/results/fidelity_test.md
+    python dev.py exec -- python benchmarks/fidelity.py --out benchmarks/results/fidelity_test.md
+    python dev.py exec -- python benchmarks/fidelity.py --model qwen_image --cfg 4 --out FILE
     python dev.py exec -- python benchmarks/fidelity.py --split train --tune
 
-Compared are HiCache's schedules, the paper's schedule with several bases, and simply running fewer steps with good
-multistep samplers. The reference is the full run of the sampler named first; calls are counted inside the network.
+Compared are HiCache's schedules, HiCache and TaylorSeer as published (every attention and MLP), and simply running
+fewer steps with good multistep samplers. The reference is the full run of the sampler named first; calls are counted
+inside the network.
 """
 
 import argparse
@@ -19,7 +21,7 @@ from statistics import mean
 from typing import Any
 
 import torch
-from small_models.sampling import Job, decode, jobs, load_flux, sample
+from small_models.sampling import Job, decode, jobs, load_flux, load_qwen_image, sample
 from torch import Tensor
 from tqdm import tqdm
 
@@ -27,6 +29,7 @@ from hicache_comfy import attach
 from hicache_core import Settings, presets
 from hicache_core.metrics import psnr, ssim
 
+MODELS = {"flux": load_flux, "qwen_image": load_qwen_image}
 FEWER_SAMPLERS = ("euler", "dpmpp_2m", "deis", "res_multistep")
 SPEEDS = (2.5, 3.5, 5.0)
 
@@ -59,22 +62,17 @@ def fewer_steps(sampler: str, steps: int) -> Method:
     )
 
 
-def paper(interval: int, order: int, contraction: float, basis: str = "hermite") -> Settings:
-    """The paper's schedule at output level; the paper itself forecasts every attention and MLP."""
-    shape = {"schedule": "interval", "interval": interval, "corrector": False}
-    return Settings(basis=basis, order=order, contraction=contraction, warmup_steps=3, **shape)
-
-
 def methods(steps: int) -> Iterator[Method]:
     for ratio in SPEEDS:
         yield cached(f"HiCache, target speed {ratio:g}", presets.speed(ratio))
         yield cached(f"HiCache, target speed {ratio:g}, no corrector", replace(presets.speed(ratio), corrector=False))
+        yield cached(f"HiCache, target speed {ratio:g}, no stabilizer", replace(presets.speed(ratio), stabilizer=False))
     for tolerance in (0.02, 0.05, 0.1):
         yield cached(f"HiCache, adaptive {tolerance:g}", presets.adaptive(tolerance))
     for n in (3, 5, 7):
-        yield cached(f"even intervals {n}, Hermite order 2, c 0.5", paper(n, 2, 0.5))
-        yield cached(f"even intervals {n}, Taylor order 1", paper(n, 1, 1.0, "taylor"))
-        yield cached(f"even intervals {n}, reuse", paper(n, 0, 1.0, "reuse"))
+        yield cached(f"HiCache as published, N {n}, order 2, c 0.5", presets.paper(n))
+        yield cached(f"TaylorSeer as published, N {n}, order 1", presets.taylorseer(n))
+        yield cached(f"reuse of every module, N {n}", replace(presets.paper(n), basis="reuse"))
     for ratio, sampler in itertools.product(SPEEDS, FEWER_SAMPLERS):
         yield fewer_steps(sampler, round(steps / ratio))
 
@@ -95,7 +93,9 @@ def counted_calls(model: Any) -> Iterator[list[int]]:
     def count(*_: Any) -> None:
         calls[0] += 1
 
-    handle = model.model.diffusion_model.double_blocks[0].register_forward_pre_hook(count)
+    network = model.model.diffusion_model
+    blocks = network.double_blocks if hasattr(network, "double_blocks") else network.transformer_blocks
+    handle = blocks[0].register_forward_pre_hook(count)  # one call for cond and uncond together
     try:
         yield calls
     finally:
@@ -136,8 +136,8 @@ def table(rows: list[Row], full_seconds: float) -> str:
 
 def heading(arguments: argparse.Namespace) -> str:
     return (
-        f"Small Flux, {arguments.split} split, {arguments.steps} steps of {arguments.sampler}, CFG {arguments.cfg:g}, "
-        f"{arguments.pictures} pictures (seeds 1000 to {999 + arguments.pictures}), float32, "
+        f"Small {arguments.model}, {arguments.split} split, {arguments.steps} steps of {arguments.sampler}, "
+        f"CFG {arguments.cfg:g}, {arguments.pictures} pictures (seeds 1000 to {999 + arguments.pictures}), float32, "
         f"{platform.machine()} CPU with {torch.get_num_threads()} threads, torch {torch.__version__}.\n"
     )
 
@@ -145,6 +145,7 @@ def heading(arguments: argparse.Namespace) -> str:
 def output_parser() -> argparse.ArgumentParser:
     """The options that the benchmarks on the small Flux share."""
     parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--model", choices=MODELS, default="flux")
     parser.add_argument("--split", choices=["train", "test"], default="test")
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--cfg", type=float, default=1.0)
@@ -167,7 +168,7 @@ def main() -> None:
     parser.add_argument("--sampler", default="euler")
     parser.add_argument("--tune", action="store_true", help="measure the grid of candidate defaults instead")
     arguments = parser.parse_args()
-    model = load_flux(arguments.split)
+    model = MODELS[arguments.model](arguments.split)
     how = {"steps": arguments.steps, "sampler": arguments.sampler, "cfg": arguments.cfg}
     work = jobs(arguments.split, arguments.pictures, **how)
     with torch.no_grad():

@@ -7,9 +7,10 @@ from comfy.model_patcher import ModelPatcher
 from comfy.patcher_extension import WrappersMP
 
 from ._core import RunReport, Settings
+from .block_level import apply_model
+from .evaluation import calc_cond_batch
 from .guided_output import predict_noise
 from .lifecycle import sample_with_session
-from .output_level import calc_cond_batch
 from .patch import KEY, Patch
 
 
@@ -31,6 +32,7 @@ def attach(
         (WrappersMP.OUTER_SAMPLE, partial(sample_with_session, patch)),
         (WrappersMP.PREDICT_NOISE, predict_noise),
         (WrappersMP.CALC_COND_BATCH, calc_cond_batch),
+        (WrappersMP.APPLY_MODEL, apply_model),
     ):
         patched.remove_wrappers_with_key(kind, KEY)
         patched.add_wrapper_with_key(kind, KEY, wrapper)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 Cond = dict[str, Any]
 Conds = list[list[Cond] | None]
+Branch = tuple[int, Hashable]
 
 
 def call_key(conds: Conds, model_options: dict[str, Any]) -> Hashable:
@@ -29,11 +30,23 @@ def _identity(cond: Cond) -> Hashable:
     return cond["uuid"], tuple(sorted(cond.get("model_conds", ())))
 
 
-def signatures(conds: Conds, x: Tensor, sigma: float) -> dict[int, Hashable]:
-    """By index of every condition that the host would compute: what a forecast must not be carried across."""
+def signatures_by_entry(conds: Conds, x: Tensor, sigma: float) -> dict[int, Hashable]:
+    """By index of every entry that the host would compute: what a forecast must not be carried across."""
+    states: dict[int, list[Hashable]] = {}
+    for (index, _), signature in signatures_by_condition(conds, x, sigma).items():
+        states.setdefault(index, []).append(signature)
+    return {index: tuple(several) for index, several in states.items()}
+
+
+def signatures_by_condition(conds: Conds, x: Tensor, sigma: float) -> dict[Branch, Hashable]:
+    """The same by (index of the entry, uuid) of every condition."""
     latent = (tuple(x.shape), x.dtype, x.device)
-    active = {i: tuple(_state(c, sigma) for c in cond or () if _is_active(c, sigma)) for i, cond in enumerate(conds)}
-    return {index: (latent, state) for index, state in active.items() if state}
+    return {
+        (index, c["uuid"]): (latent, _state(c, sigma))
+        for index, cond in enumerate(conds)
+        for c in cond or ()
+        if _is_active(c, sigma)
+    }
 
 
 def replay_keyframes(model: Any, conds: Conds, sigma: float, timestep: Tensor, model_options: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from comfy.model_patcher import create_model_options_clone
 
 from ._core import RunReport, Session, Settings
+from .levels import choose_level
 from .patch import KEY, Patch
 from .reports import store_report
 from .run import Run
@@ -22,8 +23,7 @@ def sample_with_session(patch: Patch, executor: Any, *args: Any, **kwargs: Any) 
     guider = executor.class_obj
     call = inspect.signature(executor.original).bind(*args, **kwargs)
     rule = rule_of(call.arguments["sampler"])
-    session = _build_session(patch.settings, guider, rule, call.arguments["sigmas"].tolist())
-    run = Run(session, forecasts_denoised=not rule.deterministic)
+    run = _start(patch.settings, guider, rule, call.arguments["sigmas"].tolist())
     if call.arguments.get("denoise_mask") is None:  # the host blends the masked part in after us
         call.arguments["callback"] = run.preview(call.arguments.get("callback"))
     original = guider.model_options
@@ -34,18 +34,20 @@ def sample_with_session(patch: Patch, executor: Any, *args: Any, **kwargs: Any) 
     finally:
         guider.model_options = original
         run.shift = None
-        _publish(patch, session.finish())
+        _publish(patch, run.session.finish())
 
 
-def _build_session(settings: Settings, guider: Any, rule: SamplerRule, sigmas: list[float]) -> Session:
-    obstacle = rule.obstacle or _conflict(guider.model_options.get("transformer_options", {}))
+def _start(settings: Settings, guider: Any, rule: SamplerRule, sigmas: list[float]) -> Run:
+    options = guider.model_options.get("transformer_options", {})
+    obstacle = rule.obstacle or _conflict(options)
     if obstacle:
         settings = replace(settings, schedule="budget", speed=1.0)
     start, end = _forecast_range(settings, guider.model_patcher.get_model_object("model_sampling"))
-    session = Session(settings, sigmas, start, end, correct_drift=rule.correctable)
-    if obstacle:
-        session.say_once(f"every step is computed, {obstacle}")
-    return session
+    session = Session(settings, sigmas, start, end, correct_drift=rule.correctable, smooth=rule.deterministic)
+    level, change = choose_level(settings, guider.model_patcher, options, rule.deterministic)
+    for message in filter(None, (obstacle and f"every step is computed, {obstacle}", change)):
+        session.say_once(message)
+    return Run(session, level)
 
 
 def _conflict(transformer_options: dict[str, Any]) -> str:

@@ -12,14 +12,14 @@ from .patch import KEY
 
 @dataclass(slots=True)
 class Run:
-    """The session of a run and what its sampler needs.
+    """The session of a run and the level it works at.
 
-    forecasts_denoised  forecast the denoised image itself and not the direction towards it
-    shift               what the corrector took off the denoised image of the last evaluation
+    level  an OutputLevel or a BlockLevel
+    shift  what the corrector took off the denoised image of the last evaluation
     """
 
     session: Session
-    forecasts_denoised: bool = False
+    level: Any
     shift: Tensor | None = None
 
     def preview(self, callback: Callable[..., Any] | None) -> Callable[..., Any] | None:

@@ -1,8 +1,20 @@
 """Forecasting of cached network outputs: settings, bases, schedules, one session per run. Pure torch, no host."""
 
 from . import presets
+from .history import OUTPUT, Series
 from .report import Evaluation, RunReport
 from .session import Session
-from .settings import RANGES, Settings, SettingsError
+from .settings import LEVELS, RANGES, Settings, SettingsError
 
-__all__ = ["RANGES", "Evaluation", "RunReport", "Session", "Settings", "SettingsError", "presets"]
+__all__ = [
+    "LEVELS",
+    "OUTPUT",
+    "RANGES",
+    "Evaluation",
+    "RunReport",
+    "Series",
+    "Session",
+    "Settings",
+    "SettingsError",
+    "presets",
+]

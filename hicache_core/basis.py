@@ -15,6 +15,8 @@ MAX_ORDER = 4
 
 Weights = list[float]
 
+ANALYTIC = "analytic"  # hermite, with a contraction for every layer from the size of its trend (history.TrendScale)
+
 
 @dataclass(frozen=True, slots=True)
 class BasisOptions:
@@ -119,6 +121,7 @@ BASES: dict[str, Basis] = {
     "dual_taylor": dual_taylor,
     "lagrange": lagrange,
     "reuse": reuse,
+    ANALYTIC: hermite,
 }
 
 

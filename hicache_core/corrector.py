@@ -30,9 +30,9 @@ class DriftCorrector:
         return bool(self._moves)
 
     @property
-    def nbytes(self) -> int:
+    def tensors(self) -> tuple[Tensor, ...]:
         held = (self._moved, self._anchor[1] if self._anchor else None)
-        return sum(tensor.nbytes for tensor in held if tensor is not None)
+        return tuple(tensor for tensor in held if tensor is not None)
 
     def forecast(self, step: int, direction: Tensor) -> None:
         """Note the direction that ``step`` takes instead of a computed one."""
@@ -40,14 +40,14 @@ class DriftCorrector:
         self._moves.append((step, move))
         self._moved = direction * move if self._moved is None else self._moved.add_(direction, alpha=move)
 
-    def computed(self, step: int, direction: Tensor) -> Tensor | None:
+    def computed(self, step: int, direction: Tensor, trust: float = 1.0) -> Tensor | None:
         """What to add to the computed direction of ``step``, None if nothing was forecast since the last one.
 
-        The direction becomes the corrector's own and must not be written to.
+        The direction becomes the corrector's own and must not be written to. trust: the share of the drift to undo.
         """
         drift, move = self._drift(step, direction), self._move(step)
         self._anchor, self._moved, self._moves = (step, direction), None, []
-        return None if drift is None or move >= 0.0 else drift.div_(move)
+        return None if drift is None or move >= 0.0 or trust <= 0.0 else drift.mul_(trust / move)
 
     def _drift(self, step: int, direction: Tensor) -> Tensor | None:
         if self._anchor is None or self._moved is None:

@@ -1,33 +1,74 @@
-"""What one forecast series remembers: the newest anchors of one slot, their positions and their magnitudes."""
+"""What one forecast series remembers: the newest anchors of one branch, their positions and their magnitudes.
+
+A branch is one condition of one call of the network. Its anchors hold one tensor per slot: the output alone, or one
+for every place inside the network where something is forecast.
+"""
 
 import math
 from collections import deque
-from collections.abc import Hashable
-from dataclasses import dataclass, field
-from typing import cast
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field, replace
 
-import torch
 from torch import Tensor
 
-from .basis import Basis, BasisOptions
+from .basis import Basis, BasisOptions, Weights
 from .forecast import weighted_sum
+
+Slot = str  # "output", "double_block.3.img_mlp": what stands before the last dot is the layer
+OUTPUT: Slot = "output"
+
+
+def layer_of(slot: Slot) -> str:
+    """Slots of one layer share an analytic contraction."""
+    return slot.rpartition(".")[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """A computed tensor, owned by the session, at a step position; ``magnitude`` is its largest absolute value."""
+    """Computed tensors by slot, owned by the session, at a step position, with the largest absolute value of each."""
 
     position: float
-    tensor: Tensor
-    magnitude: float
+    tensors: Mapping[Slot, Tensor]
+    magnitudes: Mapping[Slot, float]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(tensor.nbytes for tensor in self.tensors.values())
+
+
+def _layout(tensors: Mapping[Slot, Tensor]) -> dict[Slot, Hashable]:
+    return {slot: (tuple(t.shape), t.dtype, t.device) for slot, t in tensors.items()}
+
+
+@dataclass(slots=True)
+class TrendScale:
+    """RMS of the size of a layer's first difference, exponentially averaged: q^2 <- (1 - beta) q^2 + beta |D_1|^2.
+
+    |D_1| is the mean over the tokens of the L2 norm over the channels; the first one starts the average.
+    """
+
+    mean_square: float | None = None
+    beta: float = 0.01
+
+    def update(self, norm: float) -> None:
+        square = norm * norm
+        old = square if self.mean_square is None else self.mean_square
+        self.mean_square = (1.0 - self.beta) * old + self.beta * square
+
+    @property
+    def contraction(self) -> float:
+        """HiCache-Analytic (arXiv 2508.16984): c = min(1, 1.28 / (sqrt(2) q + 1e-6))."""
+        q = 1.0 if self.mean_square is None else math.sqrt(self.mean_square)
+        return min(1.0, 1.28 / (math.sqrt(2.0) * q + 1e-6))
 
 
 @dataclass(slots=True)
 class History:
-    """The anchors of one slot. ``signature`` is what must stay equal for them to belong to one smooth series."""
+    """The anchors of one branch. ``signature`` is what must stay equal for them to belong to one smooth series."""
 
     signature: Hashable
     anchors: deque[Anchor] = field(default_factory=deque[Anchor])
+    trends: dict[str, TrendScale] = field(default_factory=dict[str, TrendScale])
 
     @property
     def newest(self) -> float:
@@ -36,36 +77,75 @@ class History:
 
     @property
     def nbytes(self) -> int:
-        return sum(anchor.tensor.nbytes for anchor in self.anchors)
+        return sum(anchor.nbytes for anchor in self.anchors)
+
+    def continues(self, tensors: Mapping[Slot, Tensor]) -> bool:
+        """Whether these are the slots, shapes and devices of the newest anchor."""
+        return bool(self.anchors) and _layout(self.anchors[-1].tensors) == _layout(tensors)
+
+    def make_room(self, position: float, keep: int) -> None:
+        """Drop what an anchor at ``position`` will push out, so that at most ``keep`` are ever held."""
+        while len(self.anchors) >= keep and self.newest < position:
+            self.anchors.popleft()
 
     def add(self, anchor: Anchor, keep: int) -> None:
-        """Append an anchor and drop the oldest beyond ``keep``; one at the same position replaces the last."""
+        """Append an anchor and drop the oldest beyond ``keep``; one at the same position replaces the last.
+
+        An anchor with other slots, shapes or devices starts a new series.
+        """
+        if not self.continues(anchor.tensors):
+            self.anchors.clear()
+            self.trends.clear()
         if self.newest >= anchor.position:
             self.anchors.pop()
         self.anchors.append(anchor)
         while len(self.anchors) > keep:
             self.anchors.popleft()
 
-    def weights(self, target: float, basis: Basis, options: BasisOptions) -> list[float]:
-        return basis([anchor.position for anchor in self.anchors], target, options)
+    def follow_trend(self, slot: Slot, norm: float) -> None:
+        """Take the norm of the newest first difference of a slot into the average of its layer."""
+        self.trends.setdefault(layer_of(slot), TrendScale()).update(norm)
 
-    def bound(self, weights: list[float]) -> float:
-        """How large the forecast can be, in units of the newest anchor: sum_i |w_i| max_i / max_m; needs no tensor."""
-        newest = self.anchors[-1].magnitude
-        total = sum(abs(w) * a.magnitude for w, a in zip(weights, self.anchors, strict=True))
+    def series(self, target: float, basis: Basis, options: BasisOptions, trust: float = 1.0) -> "Series":
+        """The forecasts of every slot at position ``target``; each layer with its own contraction where it has one.
+
+        trust: the share of the basis's weights; the rest is reuse.
+        """
+        positions = [anchor.position for anchor in self.anchors]
+        common = basis(positions, target, options)
+        by_layer = {
+            layer: basis(positions, target, replace(options, contraction=trend.contraction))
+            for layer, trend in self.trends.items()
+        }
+        weights = {slot: _blend(by_layer.get(layer_of(slot), common), trust) for slot in self.anchors[-1].tensors}
+        return Series(tuple(self.anchors), weights)
+
+
+def _blend(weights: Weights, trust: float) -> Weights:
+    return weights if trust == 1.0 else [*(trust * w for w in weights[:-1]), trust * weights[-1] + 1.0 - trust]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The forecasts of a branch at one position: weights over its anchors, by slot. Safe to read from any thread."""
+
+    anchors: tuple[Anchor, ...]
+    weights: Mapping[Slot, Weights]
+
+    @property
+    def bound(self) -> float:
+        """How large a forecast can be, in units of the newest anchor: the worst slot's sum_i |w_i| max_i / max_m."""
+        return max((self._bound(slot) for slot in self.weights), default=math.inf)
+
+    def _bound(self, slot: Slot) -> float:
+        newest = self.anchors[-1].magnitudes[slot]
+        total = sum(abs(w) * a.magnitudes[slot] for w, a in zip(self.weights[slot], self.anchors, strict=True))
         return total / newest if newest > 0.0 else (math.inf if total > 0.0 else 1.0)
 
-    def combine(self, weights: list[float]) -> Tensor:
-        return weighted_sum(weights, [anchor.tensor for anchor in self.anchors])
+    def like(self, slot: Slot) -> Tensor | None:
+        """A stored tensor with the shape of the slot's forecast, None without such a slot. Do not write to it."""
+        return self.anchors[-1].tensors.get(slot)
 
-
-def measure(actual: list[Tensor], predicted: list[Tensor | None]) -> tuple[list[float], float | None]:
-    """Largest absolute value of every tensor and the largest relative RMS error of the predictions, in one transfer."""
-    scalars = [t.abs().amax().float() for t in actual]
-    errors = [
-        ((p - a).float().square().mean() / a.float().square().mean().clamp_min(1e-30)).sqrt()
-        for a, p in zip(actual, predicted, strict=True)
-        if p is not None
-    ]
-    values = cast("list[float]", torch.stack([*scalars, *errors]).tolist())
-    return values[: len(actual)], max(values[len(actual) :], default=None)
+    def combine(self, slot: Slot) -> Tensor:
+        """The forecast of a slot, in memory of its own."""
+        return weighted_sum(self.weights[slot], [anchor.tensors[slot] for anchor in self.anchors])

@@ -3,21 +3,27 @@
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Literal
 
 from torch import Tensor
 
-from .basis import BASES, BasisOptions, Weights
+from .basis import ANALYTIC, BASES, BasisOptions
 from .corrector import DriftCorrector
-from .history import Anchor, History, measure
+from .history import Anchor, History, Series, Slot
+from .measure import fetch, magnitude, relative_error, token_norm
 from .pace import Pace
 from .report import RunReport
 from .schedule import POLICIES
 from .settings import Settings
 from .steps import StepCursor, step_range
 from .timeline import Timeline
+from .trust import TrendTrust
 
-Key = Hashable
+Key = Hashable  # of a call of the network
+Branch = Hashable  # of one condition in it
+Tensors = Mapping[Slot, Tensor]
+Question = Literal["magnitude", "error", "trend"]
 
 
 class Session:
@@ -27,12 +33,13 @@ class Session:
     start_sigma  no forecast above this noise level
     end_sigma    no forecast below this noise level
     correct_drift  whether the sampler is one whose steps the corrector understands
+    smooth       whether the sampler adds no noise, so that the trend of its directions means something
     clock        seconds; replaced in tests
 
     ``sigma`` is the noise level of the last evaluation; ``evaluations`` counts them, ``forecasts`` those forecast.
 
-    For every evaluation the host calls ``begin``, then ``forecast``; if that returned None it runs the network and, if
-    ``wants_anchors``, calls ``record`` with the answer. ``finish`` ends the run.
+    For every evaluation the host calls ``begin``, then ``forecast``; if that returned None it calls ``make_room``, runs
+    the network and, if ``wants_anchors``, calls ``record`` with the answer. ``finish`` ends the run.
     """
 
     def __init__(
@@ -42,6 +49,7 @@ class Session:
         start_sigma: float = math.inf,
         end_sigma: float = 0.0,
         correct_drift: bool = False,
+        smooth: bool = False,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         steps = step_range(sigmas, start_sigma, end_sigma)
@@ -49,6 +57,7 @@ class Session:
         self._total = steps.total
         self._sigmas = sigmas
         self._corrector = DriftCorrector(sigmas) if correct_drift and settings.corrector else None
+        self._trust = TrendTrust() if smooth and settings.stabilizer else None
         self._plan = POLICIES[settings.schedule](settings, steps)
         self._pace = Pace(self._plan, self._total)
         self._cursor = StepCursor(sigmas)
@@ -78,6 +87,7 @@ class Session:
             self._histories.clear()
             self._recorded.clear()
             self._corrector = DriftCorrector(self._sigmas) if self._corrector else None
+            self._trust = TrendTrust() if self._trust else None
             self._pace = Pace(self._plan, self._total)
         if rose or position != self._position:
             self._ordinals.clear()
@@ -90,36 +100,62 @@ class Session:
         self._ordinals[call] += 1
         return (call, self._ordinals[call])
 
-    def forecast(self, key: Key, signatures: Mapping[int, Hashable]) -> dict[int, Tensor] | None:
-        """The forecasts of this evaluation by index, or None if the network must run.
+    def forecast(self, key: Key, signatures: Mapping[Branch, Hashable]) -> dict[Branch, Series] | None:
+        """The forecasts of this evaluation by branch, or None if the network must run.
 
-        signatures: by index of the condition, what must have stayed equal since its anchors were stored.
+        signatures: by branch, what must have stayed equal since its anchors were stored.
         """
         if self._compute:
             return None
-        series = {index: self._series((key, index), signature) for index, signature in signatures.items()}
-        reason = next((r for _, _, r in series.values() if r), "")
+        nothing = History(None)
+        found = {
+            branch: self._series(self._histories.get((key, branch), nothing), signature)
+            for branch, signature in signatures.items()
+        }
+        reason = next((why for _, why in found.values() if why), "")
         if reason:
             self._timeline.mark("refused", reason)
             return None
         self._timeline.mark("forecast")
         self.forecasts += 1
-        return {index: history.combine(weights) for index, (history, weights, _) in series.items()}
+        return {branch: series for branch, (series, _) in found.items() if series is not None}
+
+    def overrule(self, reason: str) -> None:
+        """Note that a forecast could not be used after all and the network ran in this evaluation."""
+        self._timeline.mark("refused", reason)
+        self.forecasts -= 1
 
     @property
     def wants_anchors(self) -> bool:
         """Whether what is computed now can still serve a forecast."""
         return self._pace.may_forecast_after(self._step)
 
-    def record(self, key: Key, anchors: Mapping[int, tuple[Hashable, Tensor]]) -> None:
-        """Store what the network returned, (signature, tensor) by index. The tensors become the session's own."""
+    def make_room(self, key: Key, branches: Iterable[Branch]) -> None:
+        """Before the network runs: drop what its answer will push out, unless a hindsight still needs it."""
+        if self._plan.controller is None and self.wants_anchors:
+            for branch in branches:
+                if (key, branch) in self._histories:
+                    self._histories[key, branch].make_room(self._position, self._keep)
+
+    def record(self, key: Key, anchors: Mapping[Branch, tuple[Hashable, Tensors]]) -> None:
+        """Store what the network returned, (signature, tensors by slot) by branch. They become the session's own."""
         if not anchors:
             return
-        predicted = [self._hindsight((key, index), signature) for index, (signature, _) in anchors.items()]
-        magnitudes, error = measure([tensor for _, tensor in anchors.values()], predicted)
-        for (index, (signature, tensor)), magnitude in zip(anchors.items(), magnitudes, strict=True):
-            self._remember((key, index), signature, Anchor(self._position, tensor, magnitude))
+        histories = {branch: self._history((key, branch), signature) for branch, (signature, _) in anchors.items()}
+        asked = {
+            (branch, *question): scalar
+            for branch, (_, tensors) in anchors.items()
+            for question, scalar in self._questions(histories[branch], tensors).items()
+        }
+        answers = fetch(asked)
+        for branch, (_, tensors) in anchors.items():
+            magnitudes = {slot: answers[branch, "magnitude", slot] for slot in tensors}
+            self._remember(histories[branch], Anchor(self._position, tensors, magnitudes))
+        for (branch, what, slot), value in answers.items():
+            if what == "trend":
+                histories[branch].follow_trend(slot, value)
         self._forget_abandoned()
+        error = max((value for (_, what, _), value in answers.items() if what == "error"), default=None)
         self._pace.computed(self._step, error)
         self._timeline.mark_error(error)
         self._bytes_held = max(self._bytes_held, self._nbytes())
@@ -127,7 +163,8 @@ class Session:
     @property
     def wants_directions(self) -> bool:
         """Whether ``correct`` has anything to do in this run from here on."""
-        return self._corrector is not None and (self.wants_anchors or self._corrector.pending)
+        pending = self._corrector is not None and self._corrector.pending
+        return pending or (self.wants_anchors and (self._corrector is not None or self._trust is not None))
 
     def correct(self, direction: Tensor, was_forecast: bool) -> Tensor | None:
         """What to add to the guided direction that the sampler just got, None if there is nothing to undo.
@@ -135,11 +172,15 @@ class Session:
         direction: (x - denoised) / sigma after guidance; it becomes the session's own.
         was_forecast: whether any part of it was forecast.
         """
-        assert self._corrector is not None
         if was_forecast:
-            self._corrector.forecast(self._step, direction)
+            if self._corrector is not None:
+                self._corrector.forecast(self._step, direction)
             return None
-        addition = self._corrector.computed(self._step, direction)
+        if self._trust is not None:
+            self._trust.computed(self._position, direction)
+        if self._corrector is None:
+            return None
+        addition = self._corrector.computed(self._step, direction, self._trusted)
         if addition is not None:
             self._timeline.mark_corrected()
         return addition
@@ -154,15 +195,16 @@ class Session:
     def finish(self) -> RunReport:
         """End the run: drop every tensor and return the report."""
         self._histories.clear()
-        self._corrector = None
+        self._corrector = self._trust = None
         evaluations = self._timeline.close()
         refused = Counter(e.reason for e in evaluations if e.action == "refused")
         messages = (f"{count} planned forecasts were computed instead: {why}" for why, count in refused.items())
         return RunReport(evaluations, self._bytes_held, (*self._messages, *messages))
 
     def _nbytes(self) -> int:
-        corrector = self._corrector.nbytes if self._corrector else 0
-        return corrector + sum(history.nbytes for history in self._histories.values())
+        guided = (t for held in (self._corrector, self._trust) if held is not None for t in held.tensors)
+        stored = (t for h in self._histories.values() for anchor in h.anchors for t in anchor.tensors.values())
+        return sum({id(t): t.nbytes for t in (*guided, *stored)}.values())
 
     def _forget_abandoned(self) -> None:
         """Drop histories without a new anchor for as many computed positions as a history holds, and one more.
@@ -176,36 +218,47 @@ class Session:
             self._histories = {k: h for k, h in self._histories.items() if h.newest > horizon}
 
     @property
+    def _trusted(self) -> float:
+        return self._trust.value if self._trust is not None else 1.0
+
+    @property
     def _anchors_needed(self) -> int:
         return min(self._settings.warmup_steps, self._keep)
 
-    def _weights(self, history: History) -> Weights:
-        return history.weights(self._position, BASES[self._settings.basis], self._options)
-
-    def _series(self, key: Key, signature: Hashable) -> tuple[History, Weights, str]:
-        """The history and weights of a forecast, and why it must not be used, if so."""
-        history = self._histories.get(key, History(signature))
+    def _series(self, history: History, signature: Hashable) -> tuple[Series | None, str]:
+        """The forecasts of a branch, and why they must not be used, if so."""
         if len(history.anchors) < self._anchors_needed:
-            return history, [], "too few computed evaluations to forecast from"
+            return None, "too few computed evaluations to forecast from"
         if history.signature != signature:
-            return history, [], "the conditions or the latent changed"
-        weights = self._weights(history)
-        if history.bound(weights) > self._settings.explosion_limit:
-            return history, [], "the forecast could explode"
-        return history, weights, ""
+            return None, "the conditions or the latent changed"
+        series = history.series(self._position, BASES[self._settings.basis], self._options, self._trusted)
+        if series.bound > self._settings.explosion_limit:
+            return None, "the forecast could explode"
+        return series, ""
 
-    def _hindsight(self, key: Key, signature: Hashable) -> Tensor | None:
-        """What would have been forecast at this computed evaluation; only an adaptive schedule asks."""
-        if self._plan.controller is None:
-            return None
-        history, weights, reason = self._series(key, signature)
-        return None if reason else history.combine(weights)
-
-    def _remember(self, key: Key, signature: Hashable, anchor: Anchor) -> None:
+    def _history(self, key: Key, signature: Hashable) -> History:
+        """The history that an anchor with this signature continues, or a new one."""
         history = self._histories.get(key)
         if history is None or history.signature != signature:
             history = self._histories[key] = History(signature)
-        if math.isfinite(anchor.magnitude):
+        return history
+
+    def _questions(self, history: History, tensors: Tensors) -> dict[tuple[Question, Slot], Tensor]:
+        """What must be known of computed tensors, as scalars that are still on their device."""
+        asked: dict[tuple[Question, Slot], Tensor] = {("magnitude", s): magnitude(t) for s, t in tensors.items()}
+        if not history.continues(tensors) or history.newest >= self._position:
+            return asked
+        if self._plan.controller is not None:  # what would have been forecast here?
+            series, _ = self._series(history, history.signature)
+            if series is not None:
+                asked |= {("error", s): relative_error(t, series.combine(s)) for s, t in tensors.items()}
+        if self._settings.basis == ANALYTIC and self._position >= self._options.first_ready:
+            older, gap = history.anchors[-1].tensors, self._position - history.newest
+            asked |= {("trend", s): token_norm(t, older[s], gap) for s, t in tensors.items()}
+        return asked
+
+    def _remember(self, history: History, anchor: Anchor) -> None:
+        if all(map(math.isfinite, anchor.magnitudes.values())):
             history.add(anchor, self._keep)
         else:
             history.anchors.clear()

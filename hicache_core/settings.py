@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from .basis import BASES, MAX_ORDER
 from .schedule import POLICIES
 
+# Where forecasts are made, from the network's output to every attention and MLP inside it (docs/levels.md).
+LEVELS = ("output", "stack", "block", "module")
+
 # Lowest and highest value of every numeric setting; whole numbers where both ends are.
 RANGES: dict[str, tuple[float, float]] = {
     "speed": (1.0, 10.0),
@@ -38,6 +41,7 @@ class Settings:
     tolerance       adaptive: relative error that a forecast may have when the network is computed again
     max_gap         adaptive: never more than this many steps from one computed step to the next
     warmup_steps    computed steps before the first forecast (first_enhance in the paper)
+    level           which of ``LEVELS`` the forecasts are made at
     basis           which weights of ``BASES`` the forecast uses
     order           highest difference used (O in the paper)
     contraction     argument scale c of hermite and dual_taylor (sigma in the paper)
@@ -45,6 +49,7 @@ class Settings:
     end_percent     share of the sampling after which every step is computed
     explosion_limit a forecast that could exceed this many times the newest anchor is refused
     corrector       undo the drift of forecasts at the next computed step, with samplers that allow it
+    stabilizer      forecasts keep as much of a trend as the last one was borne out, with samplers that add no noise
     """
 
     schedule: str = "budget"
@@ -54,6 +59,7 @@ class Settings:
     tolerance: float = 0.05
     max_gap: int = 8
     warmup_steps: int = 3
+    level: str = "output"
     basis: str = "hermite"
     order: int = 2
     contraction: float = 0.7
@@ -61,6 +67,7 @@ class Settings:
     end_percent: float = 1.0
     explosion_limit: float = 50.0
     corrector: bool = True
+    stabilizer: bool = True
 
     @property
     def degree(self) -> int:
@@ -69,11 +76,12 @@ class Settings:
 
     def __post_init__(self) -> None:
         _one_of("schedule", self.schedule, POLICIES)
+        _one_of("level", self.level, LEVELS)
         _one_of("basis", self.basis, BASES)
         for name, (low, high) in RANGES.items():
             _within(name, getattr(self, name), low, high)
-        if not isinstance(self.corrector, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise SettingsError(f"corrector is {self.corrector!r}: it must be True or False.")
+        _switch("corrector", self.corrector)
+        _switch("stabilizer", self.stabilizer)
         if self.start_percent > self.end_percent:
             raise SettingsError(
                 f"start_percent is {self.start_percent} and end_percent is {self.end_percent}: "
@@ -84,6 +92,11 @@ class Settings:
 def _one_of(name: str, value: str, allowed: Collection[str]) -> None:
     if value not in allowed:
         raise SettingsError(f"{name} is {value!r}: choose one of {', '.join(allowed)}.")
+
+
+def _switch(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise SettingsError(f"{name} is {value!r}: it must be True or False.")
 
 
 def _within(name: str, value: object, low: float, high: float) -> None:

@@ -1,20 +1,63 @@
 """HiCache Patch Model: the one node most artists need."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from comfy_api.latest import io
 
 from ..hicache_comfy import attach
-from ..hicache_core import RANGES, Settings
+from ..hicache_core import RANGES, Settings, presets
 from .settings import SettingsType, complaint
 
+
+def _target_speed(chosen: Settings | None, speed: float, tolerance: float) -> Settings:
+    return replace(chosen or Settings(), schedule="budget", speed=speed)
+
+
+def _even_intervals(chosen: Settings | None, speed: float, tolerance: float) -> Settings:
+    return replace(chosen or Settings(), schedule="interval", interval=int(speed + 0.5))
+
+
+def _adaptive(chosen: Settings | None, speed: float, tolerance: float) -> Settings:
+    return replace(chosen or Settings(), schedule="adaptive", tolerance=tolerance)
+
+
+def _paper(chosen: Settings | None, speed: float, tolerance: float) -> Settings:
+    """The paper's own choices or those of HiCache Settings; when and where forecasts are made is always the paper's."""
+    paper = presets.paper(interval=int(speed + 0.5))
+    if chosen is None:
+        return paper
+    return replace(
+        chosen,
+        schedule=paper.schedule,
+        interval=paper.interval,
+        level=paper.level,
+        corrector=paper.corrector,
+        stabilizer=paper.stabilizer,
+    )
+
+
+@dataclass(frozen=True)
+class Mode:
+    """What the widgets mean in a mode, and how the tooltip says it."""
+
+    settings: Callable[[Settings | None, float, float], Settings]
+    tooltip: str
+
+
 # Widget values are saved by position: append modes and widgets, never reorder or remove them.
-MODES: dict[str, Callable[[Settings, float, float], Settings]] = {
-    "target speed": lambda base, speed, tolerance: replace(base, schedule="budget", speed=speed),
-    "even intervals": lambda base, speed, tolerance: replace(base, schedule="interval", interval=int(speed + 0.5)),
-    "adaptive": lambda base, speed, tolerance: replace(base, schedule="adaptive", tolerance=tolerance),
+MODES = {
+    "target speed": Mode(
+        _target_speed, "computes one step in 'speed': the first ones, where the picture forms, then evenly spread."
+    ),
+    "even intervals": Mode(_even_intervals, "after the warm-up, computes every n-th step, n = 'speed' rounded."),
+    "adaptive": Mode(_adaptive, "spaces the computed steps so that forecasts are off by about 'tolerance'."),
+    "paper": Mode(
+        _paper,
+        "HiCache as published, for Flux and Qwen-Image. Computes three steps, then every n-th, n = 'speed' rounded; "
+        "forecasts every attention and MLP in the others. Its authors use n = 7 for both. Needs memory.",
+    ),
 }
 
 
@@ -35,11 +78,7 @@ class HiCachePatchModel(io.ComfyNode):
                 io.Combo.Input(
                     "mode",
                     options=list(MODES),
-                    tooltip=(
-                        "target speed: computes one step in 'speed', most of them early, where the picture forms.\n"
-                        "even intervals: after the warm-up, computes every n-th step, n = 'speed' rounded.\n"
-                        "adaptive: spaces the computed steps so that forecasts are off by about 'tolerance'."
-                    ),
+                    tooltip="\n".join(f"{name}: {mode.tooltip}" for name, mode in MODES.items()),
                 ),
                 io.Float.Input(
                     "speed",
@@ -80,4 +119,4 @@ class HiCachePatchModel(io.ComfyNode):
     def execute(
         cls, model: Any, mode: str, speed: float, tolerance: float, settings: Settings | None = None
     ) -> io.NodeOutput:
-        return io.NodeOutput(attach(model, MODES[mode](settings or Settings(), speed, tolerance)))
+        return io.NodeOutput(attach(model, MODES[mode].settings(settings, speed, tolerance)))

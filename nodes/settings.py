@@ -4,7 +4,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..hicache_core import RANGES, Settings, SettingsError
+from ..hicache_core import LEVELS, RANGES, Settings, SettingsError
 from ..hicache_core.basis import BASES
 
 SettingsType = io.Custom("HICACHE_SETTINGS")
@@ -27,6 +27,90 @@ def _number(name: str, tooltip: str, step: float = 1, advanced: bool = False) ->
     return kind.Input(name, default=default, min=low, max=high, step=step, advanced=advanced, tooltip=tooltip)
 
 
+def _inputs() -> list[Any]:
+    """In the order of the widgets: their values are saved by position."""
+    return [
+        io.Combo.Input(
+            "basis",
+            options=list(BASES),
+            default=Settings().basis,
+            tooltip=(
+                "How a skipped step follows from computed ones.\n"
+                "hermite: HiCache, damped by the contraction. taylor: TaylorSeer. dual_taylor: TaylorSeer with "
+                "HiCache's scaling. lagrange: the polynomial through the computed steps. reuse: the last "
+                "computed step, unchanged. analytic: hermite with a contraction for every layer, from how fast "
+                "it changes."
+            ),
+        ),
+        _number(
+            "order",
+            "Highest difference used: 1 is a straight line, 2 a curve. Higher is less stable. The paper uses "
+            "2 for FLUX.1 dev and 3 for Qwen-Image.",
+        ),
+        _number(
+            "contraction",
+            "Damping of hermite and dual_taylor, without unit: smaller trusts the trend less. The paper uses "
+            "0.5 for FLUX.1 dev and Qwen-Image, 0.3 for schnell. 0.71 with order 1 is a straight line.",
+            step=0.01,
+        ),
+        _number("warmup_steps", "Steps computed before the first forecast."),
+        _number("start_percent", "Share of the sampling before which every step is computed.", step=0.01),
+        _number("end_percent", "Share of the sampling after which every step is computed.", step=0.01),
+    ]
+
+
+def _advanced_inputs() -> list[Any]:
+    """Folded away; they follow the others, and new ones go to the end."""
+    return [
+        _number(
+            "growth",
+            "Target speed: each gap between computed steps is about this many times the one before. "
+            "1 spreads them evenly.",
+            step=0.05,
+            advanced=True,
+        ),
+        _number("max_gap", "Adaptive: most steps from one computed step to the next.", advanced=True),
+        _number(
+            "explosion_limit",
+            "Safety net: a forecast that could be this many times larger than the last computed step is "
+            "refused and the step computed.",
+            step=1.0,
+            advanced=True,
+        ),
+        io.Boolean.Input(
+            "corrector",
+            default=Settings().corrector,
+            advanced=True,
+            tooltip=(
+                "At each computed step, undo the drift that the forecasts before it left in the picture. "
+                "Costs no network call. For euler, ddim, dpmpp_2m, deis, res_multistep and uni_pc; other "
+                "samplers run without."
+            ),
+        ),
+        io.Combo.Input(
+            "level",
+            options=list(LEVELS),
+            default=Settings().level,
+            advanced=True,
+            tooltip=(
+                "What is forecast on a skipped step.\n"
+                "output: what the network returns; it does not run at all. stack: what all its blocks together "
+                "add. block: what every block adds. module: every attention and MLP, as in the paper. "
+                "The last three are for Flux and Qwen-Image and hold more memory."
+            ),
+        ),
+        io.Boolean.Input(
+            "stabilizer",
+            default=Settings().stabilizer,
+            advanced=True,
+            tooltip=(
+                "Follow a trend only as far as the last one came true. Keeps strong guidance (CFG) from oscillating. "
+                "Costs no network call. Not for samplers that add noise."
+            ),
+        ),
+    ]
+
+
 class HiCacheSettings(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -36,54 +120,7 @@ class HiCacheSettings(io.ComfyNode):
             category="HiCache",
             description="Fine control of HiCache Patch Model: how a skipped step is forecast, and where.",
             search_aliases=["hermite", "TaylorSeer", "cache settings", "forecast settings"],
-            inputs=[
-                io.Combo.Input(
-                    "basis",
-                    options=list(BASES),
-                    default=Settings().basis,
-                    tooltip=(
-                        "How a skipped step follows from computed ones.\n"
-                        "hermite: HiCache, damped by the contraction. taylor: TaylorSeer. dual_taylor: TaylorSeer with "
-                        "HiCache's scaling. lagrange: the polynomial through the computed steps. reuse: the last "
-                        "computed step, unchanged."
-                    ),
-                ),
-                _number("order", "Highest difference used: 1 is a straight line, 2 a curve. Higher is less stable."),
-                _number(
-                    "contraction",
-                    "Damping of hermite and dual_taylor, without unit: smaller trusts the trend less. The paper uses "
-                    "0.5 for FLUX.1 dev and Qwen-Image, 0.3 for schnell. 0.71 with order 1 is a straight line.",
-                    step=0.01,
-                ),
-                _number("warmup_steps", "Steps computed before the first forecast."),
-                _number("start_percent", "Share of the sampling before which every step is computed.", step=0.01),
-                _number("end_percent", "Share of the sampling after which every step is computed.", step=0.01),
-                _number(
-                    "growth",
-                    "Target speed: each gap between computed steps is about this many times the one before. "
-                    "1 spreads them evenly.",
-                    step=0.05,
-                    advanced=True,
-                ),
-                _number("max_gap", "Adaptive: most steps from one computed step to the next.", advanced=True),
-                _number(
-                    "explosion_limit",
-                    "Safety net: a forecast that could be this many times larger than the last computed step is "
-                    "refused and the step computed.",
-                    step=1.0,
-                    advanced=True,
-                ),
-                io.Boolean.Input(
-                    "corrector",
-                    default=Settings().corrector,
-                    advanced=True,
-                    tooltip=(
-                        "At each computed step, undo the drift that the forecasts before it left in the picture. "
-                        "Costs no network call. For euler, ddim, dpmpp_2m, deis, res_multistep and uni_pc; other "
-                        "samplers run without."
-                    ),
-                ),
-            ],
+            inputs=[*_inputs(), *_advanced_inputs()],
             outputs=[SettingsType.Output(display_name="SETTINGS", tooltip="For HiCache Patch Model.")],
         )
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from hicache_core import Session, Settings, presets
+from hicache_core import OUTPUT, Session, Settings, presets
 
 SIGMAS = [1.0 - k / 20 for k in range(21)]
 SHAPE = ((2, 3), torch.float32, "cpu")
@@ -23,10 +23,11 @@ def evaluate(session, sigma, network=line, call="main", signature=SHAPE):
     key = session.begin(sigma, call)
     forecast = session.forecast(key, {0: signature})
     if forecast is not None:
-        return forecast[0], False
+        return forecast[0].combine(OUTPUT), False
     output = network(SIGMAS.index(sigma) if sigma in SIGMAS else math.nan, sigma)
     if session.wants_anchors:
-        session.record(key, {0: (signature, output.clone())})
+        session.make_room(key, [0])
+        session.record(key, {0: (signature, {OUTPUT: output.clone()})})
     return output, True
 
 
@@ -185,7 +186,7 @@ def test_finish_drops_every_tensor_even_while_the_session_lives():
         if session.forecast(key, {0: SHAPE}) is None:
             tensor = torch.ones(2, 3)
             stored.append(weakref.ref(tensor))
-            session.record(key, {0: (SHAPE, tensor)})
+            session.record(key, {0: (SHAPE, {OUTPUT: tensor})})
             del tensor
     assert any(reference() is not None for reference in stored)
     session.finish()

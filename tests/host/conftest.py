@@ -11,16 +11,37 @@ def flux():
     return sampling.load_flux("train")
 
 
+@pytest.fixture(scope="session")
+def qwen_image():
+    return sampling.load_qwen_image("train")
+
+
 @pytest.fixture
 def job():
     (only,) = sampling.jobs("train", 1, steps=16)
     return only
 
 
+@pytest.fixture(params=["flux", "qwen_image"])
+def model(request):
+    """Both networks that block levels know."""
+    return request.getfixturevalue(request.param)
+
+
+def first_block(model):
+    network = model.model.diffusion_model
+    return network.double_blocks[0] if hasattr(network, "double_blocks") else network.transformer_blocks[0]
+
+
 @pytest.fixture
 def network_calls(flux):
     """Counts the calls that reach the first block of the network; ``fail_at`` raises at that call."""
-    return CallCounter(flux.model.diffusion_model.double_blocks[0])
+    return CallCounter(first_block(flux))
+
+
+@pytest.fixture
+def block_calls(model):
+    return CallCounter(first_block(model))
 
 
 class CallCounter:

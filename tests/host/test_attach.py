@@ -23,7 +23,7 @@ def test_the_report_counts_what_the_network_ran(flux, job, network_calls, settin
     report = last_report(patched)
     assert report.calls == network_calls.count < job.steps
     assert report.calls + report.forecasts == len(report.evaluations) == job.steps
-    latents = 3 + 2 * settings.corrector  # of the history and of the corrector, float32
+    latents = 3 + 3  # of the history; of the corrector and the stabilizer together, float32
     assert report.bytes_held == latents * 16 * 16 * 16 * 4
     assert all(e.seconds > 0.0 for e in report.evaluations)
 

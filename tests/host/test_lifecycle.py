@@ -21,12 +21,11 @@ class Watch:
 
     def _look(self, executor, *args, **kwargs):
         session = args[4]["transformer_options"]["hicache"].session
-        anchors = [a.tensor for h in session._histories.values() for a in h.anchors]
-        corrector = [session._corrector._moved, *(session._corrector._anchor or (0, None))[1:]]
-        held = (tensor for tensor in (*anchors, *corrector) if tensor is not None)
-        references = map(weakref.ref, (session, *held))
+        anchors = [t for h in session._histories.values() for a in h.anchors for t in a.tensors.values()]
+        guided = [*session._corrector.tensors, *session._trust.tensors]
+        references = map(weakref.ref, (session, *anchors, *guided))
         self.references |= {id(reference): reference for reference in references}
-        del session, anchors, corrector, held, references  # an error keeps this frame alive
+        del session, anchors, guided, references  # an error keeps this frame alive
         return executor(*args, **kwargs)
 
     def alive(self):

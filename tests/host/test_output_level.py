@@ -64,7 +64,7 @@ def test_lcm_is_computed_and_says_so(flux, job, caplog):
 def test_guidance_forecasts_both_conditions(flux, job):
     wrong, report = compare(flux, replace(job, cfg=3.0, steps=40), presets.speed(2.0))
     assert wrong < CLOSE
-    assert report.bytes_held == (2 * 3 + 2) * 16**3 * 4  # two histories and the corrector
+    assert report.bytes_held == (2 * 3 + 3) * 16**3 * 4  # two histories, the corrector and the stabilizer
 
 
 def test_a_batch_keeps_its_pictures_apart(flux, job):
@@ -159,7 +159,7 @@ def test_easycache_on_the_same_model_has_the_right_of_way(flux, job):
 
 def test_a_second_model_inside_the_guider_runs_unchanged(flux, job):
     """A CALC_COND_BATCH wrapper without a session, as when another sampler calls the patched model's options."""
-    from hicache_comfy.output_level import calc_cond_batch
+    from hicache_comfy.evaluation import calc_cond_batch
 
     seen = []
     calc_cond_batch(lambda *args: seen.append(args), None, [], torch.zeros(1), torch.ones(1), {})

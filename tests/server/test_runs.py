@@ -29,11 +29,20 @@ def test_speed_one_changes_no_pixel(host, example_prompt):
     [
         ({"mode": "even intervals", "speed": 3.0}, 5),  # the three of the warm-up, then steps 5 and 8
         ({"mode": "adaptive", "tolerance": 0.0}, 10),
+        ({"mode": "paper", "speed": 3.0}, 5),
     ],
 )
 def test_every_mode_reaches_the_sampler(host, example_prompt, widgets, calls):
     result = host.run(example_prompt(HiCachePatchModel=widgets, KSampler={"steps": 10}))
     assert result.calls == [calls] * PICTURES
+
+
+def test_the_paper_mode_on_qwen_image_with_guidance(host, example_prompt):
+    prompt = example_prompt(HiCachePatchModel={"mode": "paper", "speed": 7.0}, KSampler={"steps": 17, "cfg": 4.0})
+    (loader,) = (key for key, node in prompt.items() if node["class_type"] == "UNETLoader")
+    prompt[loader] = {"class_type": "HiCacheTestQwenImageLoader", "inputs": {"split": "test"}}
+    without_pictures = {k: node for k, node in prompt.items() if node["class_type"] not in ("VAEDecode", "SaveImage")}
+    assert host.run(without_pictures).calls == [5] * PICTURES  # steps 0, 1, 2, 9 and 16, both conditions in one call
 
 
 def test_settings_reach_the_sampler(host, example_prompt):

@@ -1,0 +1,139 @@
+"""What each level holds in memory and what a skipped step costs, on the small models; full-size models by formula.
+
+    python dev.py exec -- python benchmarks/levels.py --out benchmarks/results/levels.md
+
+Seconds are medians within one run, so a computed and a skipped step are measured side by side.
+"""
+
+import argparse
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+import torch
+from fidelity import write
+from small_models.sampling import Job, decode, jobs, load_flux, load_qwen_image, sample
+from tqdm import tqdm
+
+from hicache_comfy import attach, last_report
+from hicache_comfy.architectures import FLUX, QWEN_IMAGE, Architecture
+from hicache_core import LEVELS, RunReport, Settings, presets
+from hicache_core.metrics import psnr
+
+
+@dataclass(frozen=True)
+class Size:
+    """What the formula needs: blocks by attribute of the network, tokens, channels, latent elements, conditions."""
+
+    architecture: Architecture
+    blocks: dict[str, int]
+    image: int
+    text: int
+    channels: int
+    latent: int
+    conditions: int
+    element: int  # bytes
+
+
+def bytes_held(size: Size, level: str, anchors: int) -> int:
+    """Formula: anchors * conditions * (latents in float32, or hidden states of all slots in the model's type)."""
+    if level == "output":
+        return anchors * size.conditions * size.latent * 4
+    return anchors * size.conditions * _tokens(size, level) * size.channels * size.element
+
+
+def _tokens(size: Size, level: str) -> int:
+    if level == "stack":
+        return size.image
+    total = 0
+    for kind in size.architecture.kinds:
+        both = "txt" not in kind.streams  # then the image stream carries the text as well
+        tokens = {"img": size.image + size.text * both, "txt": size.text}
+        streams = kind.streams if level == "block" else [slot.stream for slot in kind.slots]
+        total += size.blocks[kind.attribute] * sum(tokens[stream] for stream in streams)
+    return total
+
+
+SMALL = {
+    "Flux": Size(FLUX, {"double_blocks": 2, "single_blocks": 6}, 64, 4, 128, 16**3, 1, 4),
+    "Qwen-Image, CFG 4": Size(QWEN_IMAGE, {"transformer_blocks": 5}, 64, 4, 128, 16**3, 2, 4),
+}
+FULL = {
+    "FLUX.1 dev, 1024x1024, bfloat16, 512 text tokens": Size(
+        FLUX, {"double_blocks": 19, "single_blocks": 38}, 4096, 512, 3072, 16 * 128 * 128, 1, 2
+    ),
+    "Qwen-Image, 1024x1024, bfloat16, 64 text tokens, CFG": Size(
+        QWEN_IMAGE, {"transformer_blocks": 60}, 4096, 64, 3072, 16 * 128 * 128, 2, 2
+    ),
+}
+
+
+def settings_of(level: str) -> Settings:
+    return replace(presets.paper(5), level=level)
+
+
+def run(model: Any, job: Job, level: str) -> tuple[torch.Tensor, RunReport]:
+    patched = attach(model, settings_of(level))
+    latent = sample(patched, job)
+    report = last_report(patched)
+    assert report is not None
+    return latent, report
+
+
+def step_cost(reports: list[RunReport]) -> float:
+    """Median seconds of a forecast evaluation over those of a computed one, over all runs."""
+    ratios = []
+    for report in reports:
+        seconds: dict[str, list[float]] = {"computed": [], "forecast": []}
+        for evaluation in report.evaluations[1:]:
+            seconds[evaluation.action].append(evaluation.seconds)
+        ratios.append(median(seconds["forecast"]) / median(seconds["computed"]))
+    return median(ratios)
+
+
+def measured(pictures: int, split: str) -> Iterator[str]:
+    models = {"Flux": (load_flux(split), 1.0), "Qwen-Image, CFG 4": (load_qwen_image(split), 4.0)}
+    for name, (model, cfg) in models.items():
+        work = jobs(split, pictures, cfg=cfg)
+        full = [decode(sample(model, job)) for job in work]
+        for level in tqdm(LEVELS, desc=name):
+            latents, reports = zip(*(run(model, job, level) for job in work), strict=True)
+            close = mean(psnr(decode(latent), picture) for latent, picture in zip(latents, full, strict=True))
+            found, formula = reports[0].bytes_held, bytes_held(SMALL[name], level, anchors=3)
+            yield (
+                f"| {name} | {level} | {reports[0].calls} | {formula:,} | {found:,} | {step_cost(list(reports)):.0%} "
+                f"| {close:.1f} |"
+            )
+
+
+def by_formula() -> Iterator[str]:
+    for name, size in FULL.items():
+        sizes = " | ".join(f"{bytes_held(size, level, anchors=3) / 2**20:,.0f} MiB" for level in LEVELS)
+        yield f"| {name} | {sizes} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--split", choices=["train", "test"], default="test")
+    parser.add_argument("--pictures", type=int, default=8)
+    parser.add_argument("--out", type=Path, help="Markdown file; default: print only")
+    arguments = parser.parse_args()
+    with torch.no_grad():
+        rows = list(measured(arguments.pictures, arguments.split))
+    text = (
+        f"{arguments.split} split, 50 steps of euler, the paper's settings with N 5 (12 calls) and order 2, "
+        f"{arguments.pictures} pictures (seeds 1000 to {999 + arguments.pictures}), float32, {platform.machine()} CPU "
+        f"with {torch.get_num_threads()} threads, torch {torch.__version__}.\n\n"
+        "| small model | level | calls | bytes held, formula | measured | a forecast step costs | picture PSNR, dB |\n"
+        "|---|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n\n"
+        "By the same formula, not measured:\n\n"
+        f"| model | {' | '.join(LEVELS)} |\n|---|---|---|---|---|\n" + "\n".join(by_formula()) + "\n"
+    )
+    write(text, arguments.out)
+
+
+if __name__ == "__main__":
+    main()

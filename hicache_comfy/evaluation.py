@@ -1,0 +1,72 @@
+"""One evaluation of the model by the sampler: computed or forecast, at the level of the run."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from .conditions import Conds, call_key, replay_keyframes
+from .run import Run, run_of
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A call of CALC_COND_BATCH: the denoised image of every entry of ``conds`` for the noisy latent ``x``."""
+
+    executor: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    @property
+    def model(self) -> Any:
+        return self.args[0]
+
+    @property
+    def conds(self) -> Conds:
+        return self.args[1]
+
+    @property
+    def x(self) -> Tensor:
+        return self.args[2]
+
+    @property
+    def timestep(self) -> Tensor:
+        return self.args[3]
+
+    @property
+    def model_options(self) -> dict[str, Any]:
+        return self.args[4]
+
+    def compute(self) -> list[Tensor]:
+        """The host's answer."""
+        return self.executor(*self.args, **self.kwargs)
+
+
+def calc_cond_batch(executor: Any, *args: Any, **kwargs: Any) -> list[Tensor]:
+    """CALC_COND_BATCH wrapper, on the sampler's thread: the one place that asks the session."""
+    request = Request(executor, args, kwargs)
+    run = run_of(request.model_options)
+    sigma = float(request.timestep[0]) if run is not None else 0.0
+    if run is None or sigma <= 0.0:
+        return request.compute()
+    replay_keyframes(request.model, request.conds, sigma, request.timestep, request.model_options)
+    key = run.session.begin(sigma, call_key(request.conds, request.model_options))
+    signatures = run.level.signatures(request, sigma)
+    series = run.session.forecast(key, signatures)
+    if series is not None:
+        return run.level.forecast(request, sigma, series, run.session)
+    if not run.session.wants_anchors:
+        return request.compute()
+    run.session.make_room(key, signatures)
+    denoised, anchors = run.level.compute(request, sigma, signatures)
+    if signatures and not anchors:
+        _fall_back(run)
+        signatures = run.level.signatures(request, sigma)
+        anchors = run.level.anchors(request, sigma, denoised, signatures)
+    run.session.record(key, {branch: (signatures[branch], tensors) for branch, tensors in anchors.items()})
+    return denoised
+
+
+def _fall_back(run: Run) -> None:
+    run.session.say_once("this model does not run its blocks through ComfyUI's patches: its output is forecast instead")
+    run.level = run.level.fallback

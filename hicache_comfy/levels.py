@@ -1,0 +1,36 @@
+"""Which level a run can work at."""
+
+from typing import Any
+
+from ._core import Settings
+from .architectures import ARCHITECTURES, Architecture
+from .block_level import BlockLevel
+from .output_level import OutputLevel
+
+
+def choose_level(settings: Settings, model: Any, options: dict[str, Any], deterministic: bool) -> tuple[Any, str]:
+    """The level that the settings ask for, or level output and why.
+
+    model: the run's ModelPatcher. options: its transformer options. deterministic: whether the sampler adds no noise.
+    """
+    output = OutputLevel(forecasts_denoised=not deterministic)
+    if settings.level == "output":
+        return output, ""
+    network = model.get_model_object("diffusion_model")
+    architecture = ARCHITECTURES.get(type(network))
+    obstacle = ""
+    if architecture is None:
+        obstacle = f"level {settings.level} knows the blocks of Flux and Qwen-Image, not of {type(network).__name__}"
+    elif "torch.compile" in options.get("wrappers", {}).get("apply_model", {}):
+        obstacle = f"torch.compile would freeze the decisions of level {settings.level}"
+    elif settings.level == "module" and _has_compiled_blocks(model, network, architecture):
+        obstacle = "the blocks are compiled, and level module needs to see inside them"
+    if obstacle or architecture is None:
+        return output, f"{obstacle}: the model's output is forecast instead"
+    return BlockLevel(architecture, settings.level, fallback=output), ""
+
+
+def _has_compiled_blocks(model: Any, network: Any, architecture: Architecture) -> bool:
+    """Whether a pack compiles single blocks, as object patches of the model."""
+    names = (f"diffusion_model.{kind.attribute}.{index}" for kind, index in architecture.places(network))
+    return any(hasattr(model.get_model_object(name), "_orig_mod") for name in names)
