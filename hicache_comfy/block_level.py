@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ._core import Series, Session
 from .architectures import ARCHITECTURES, Architecture
-from .block_patches import PATCHES, BlockCall, Plan
+from .block_patches import PATCHES, BlockCall, Plan, branches_of
 from .conditions import Branch, signatures_by_condition
 from .output_level import OutputLevel
 from .patch import KEY
@@ -28,21 +28,29 @@ class BlockLevel:
 
     patch     which of ``PATCHES`` stands in for the blocks
     fallback  the level to go on with if the network turns out not to call its patches
+    served    the conditions that the network was called for when it last computed; None before that
+    trouble   why nothing could be stored of the last computed evaluation
     """
 
     architecture: Architecture
     patch: str
     fallback: OutputLevel
     plan: Plan | None = None
+    served: set[Branch] | None = None
+    trouble: str = ""
     layouts: dict[Branch, dict[str, Any]] = field(default_factory=dict)
 
     def signatures(self, request: "Request", sigma: float) -> dict[Branch, Hashable]:
-        return signatures_by_condition(request.conds, request.x, sigma)
+        """Without default conditions that masks cover wholly: the host never runs them."""
+        every = signatures_by_condition(request.conds, request.x, sigma)
+        idle = {(i, c["uuid"]) for i, cond in enumerate(request.conds) for c in cond or () if "default" in c}
+        idle -= idle if self.served is None else self.served
+        return {branch: signature for branch, signature in every.items() if branch not in idle}
 
     def forecast(
         self, request: "Request", sigma: float, series: Mapping[Branch, Series], session: Session
     ) -> list[Tensor]:
-        plan = Plan(self.architecture, PATCHES[self.patch], self.layouts, series=series)
+        plan = self._plan(request, series=series)
         denoised = self._follow(plan, request)
         if plan.objections:
             session.overrule(plan.objections[0])
@@ -51,9 +59,16 @@ class BlockLevel:
     def compute(
         self, request: "Request", sigma: float, signatures: Mapping[Branch, Hashable]
     ) -> tuple[list[Tensor], dict[Branch, dict[str, Tensor]]]:
-        plan = Plan(self.architecture, PATCHES[self.patch], self.layouts, recorded={b: {} for b in signatures})
+        plan = self._plan(request, recorded={branch: {} for branch in signatures})
         denoised = self._follow(plan, request)
-        return denoised, {branch: tensors for branch, tensors in plan.recorded.items() if tensors}
+        self.trouble = plan.trouble[0] if plan.trouble else ""
+        recorded = {branch: tensors for branch, tensors in plan.recorded.items() if tensors and not plan.trouble}
+        if recorded:
+            self.served = plan.served | (self.served or set())
+        return denoised, recorded
+
+    def _plan(self, request: "Request", **what: Any) -> Plan:
+        return Plan(self.architecture, PATCHES[self.patch], request.x.shape[0], self.layouts, **what)
 
     def _follow(self, plan: Plan, request: "Request") -> list[Tensor]:
         self.plan = plan
@@ -69,7 +84,11 @@ def apply_model(executor: Any, *args: Any, **kwargs: Any) -> Tensor:
     options = call.arguments.get("transformer_options") or {}
     plan = getattr(getattr(options.get(KEY), "level", None), "plan", None)
     network = executor.class_obj.diffusion_model
-    if plan is None or "uuids" not in options or ARCHITECTURES.get(type(network)) is not plan.architecture:
+    if plan is None or ARCHITECTURES.get(type(network)) is not plan.architecture:
+        return executor(*args, **kwargs)
+    if call.arguments["x"].shape[0] != plan.batch * len(branches_of(options)):
+        plan.trouble.append("another pack regroups the conditions between ComfyUI and the network")
+        plan.objections.extend(plan.trouble[-1:] if plan.series is not None else ())
         return executor(*args, **kwargs)
     blocks = BlockCall(plan, network, options)
     call.arguments["transformer_options"] = blocks.patched(options)

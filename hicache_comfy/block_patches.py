@@ -26,16 +26,27 @@ Block = dict[str, Any]  # what the host hands to a patch, and what a patch retur
 class Plan:
     """What all calls of the network in one evaluation are to do: forecast from ``series``, else record.
 
+    batch       pictures of one condition
     layouts     by branch and kind of block: what the host told the block about its tokens when it was computed
+    served      the conditions that the network was called for
     objections  why a call had to compute although it should have forecast
+    trouble     why what was recorded must not be used
     """
 
     architecture: Architecture
     patch: "type[BlockPatch]"
+    batch: int
     layouts: dict[Branch, dict[str, Any]]
     series: Mapping[Branch, Series] | None = None
     recorded: dict[Branch, dict[str, Tensor]] = field(default_factory=dict)
+    served: set[Branch] = field(default_factory=set)
     objections: list[str] = field(default_factory=list)
+    trouble: list[str] = field(default_factory=list)
+
+
+def branches_of(options: Mapping[str, Any]) -> list[Branch]:
+    """The conditions of a call of the network, in the order of its batch."""
+    return list(zip(options.get("cond_or_uncond", ()), options.get("uuids", ()), strict=False))
 
 
 class BlockCall:
@@ -44,7 +55,7 @@ class BlockCall:
     def __init__(self, plan: Plan, network: Module, options: Mapping[str, Any]) -> None:
         self.plan = plan
         self.network = network
-        self.branches: list[Branch] = list(zip(options["cond_or_uncond"], options["uuids"], strict=True))
+        self.branches = branches_of(options)
         self.entry: Tensor | None = None  # the image tokens that entered the stack
         self.incomplete = False  # the stack was entered and not left
         self._series: list[Series] | None = None
@@ -53,6 +64,16 @@ class BlockCall:
                 self._series = [plan.series[branch] for branch in self.branches]
             else:
                 self.object_to("a condition appeared in the middle of a step")
+        self._note_who_is_served()
+
+    def _note_who_is_served(self) -> None:
+        """A second call for a condition, as of tiles, would overwrite what the first one stored."""
+        if self.plan.served.intersection(self.branches) or len(set(self.branches)) < len(self.branches):
+            reason = "another pack calls the network more than once for a condition"
+            self.plan.trouble.append(reason)
+            if self.forecasting:
+                self.object_to(reason)
+        self.plan.served.update(self.branches)
 
     @property
     def forecasting(self) -> bool:
@@ -161,8 +182,9 @@ class StackPatch(BlockPatch):
             self.call.entry = args["img"].clone()
         out = self.compute(args, extra)
         if self.last and self.call.entry is not None:
-            entry = self.call.entry
-            self.call.store(self.SLOT, torch.sub(out["img"][:, -entry.shape[1] :], entry, out=entry))
+            entry, image = self.call.entry, out["img"][:, -self.call.entry.shape[1] :]
+            if image.shape == entry.shape:
+                self.call.store(self.SLOT, torch.sub(image, entry, out=entry))
         return out
 
     def forecast(self, args: Block) -> Block:
@@ -189,7 +211,8 @@ class ResidualPatch(BlockPatch):
         before = {slot: args[stream].clone() for slot, stream in self.slots().items()}
         out = self.compute(args, extra)
         for slot, stream in self.slots().items():
-            self.call.store(slot, torch.sub(out[stream], before[slot], out=before[slot]))
+            if out[stream].shape == before[slot].shape:  # else a pack adds or drops tokens
+                self.call.store(slot, torch.sub(out[stream], before[slot], out=before[slot]))
         return out
 
     def forecast(self, args: Block) -> Block:

@@ -59,7 +59,7 @@ def calc_cond_batch(executor: Any, *args: Any, **kwargs: Any) -> list[Tensor]:
         return request.compute()
     run.session.make_room(key, signatures)
     denoised, anchors = run.level.compute(request, sigma, signatures)
-    if signatures and not anchors:
+    if signatures and not anchors and run.level.served is None:
         _fall_back(run)
         signatures = run.level.signatures(request, sigma)
         anchors = run.level.anchors(request, sigma, denoised, signatures)
@@ -68,5 +68,6 @@ def calc_cond_batch(executor: Any, *args: Any, **kwargs: Any) -> list[Tensor]:
 
 
 def _fall_back(run: Run) -> None:
-    run.session.say_once("this model does not run its blocks through ComfyUI's patches: its output is forecast instead")
+    reason = run.level.trouble or "this model does not run its blocks through ComfyUI's patches"
+    run.session.say_once(f"{reason}: the model's output is forecast instead")
     run.level = run.level.fallback

@@ -21,5 +21,6 @@ def predict_noise(executor: Any, *args: Any, **kwargs: Any) -> Tensor:
     addition = session.correct((x - denoised) / session.sigma, was_forecast=session.forecasts > forecasts)
     if addition is None:
         return denoised
-    run.shift = addition.mul_(session.sigma)
-    return denoised - run.shift
+    shift = addition.mul_(session.sigma)
+    run.shift = None if session.ends_here else shift
+    return denoised - shift

@@ -31,10 +31,6 @@ class Anchor:
     tensors: Mapping[Slot, Tensor]
     magnitudes: Mapping[Slot, float]
 
-    @property
-    def nbytes(self) -> int:
-        return sum(tensor.nbytes for tensor in self.tensors.values())
-
 
 def _layout(tensors: Mapping[Slot, Tensor]) -> dict[Slot, Hashable]:
     return {slot: (tuple(t.shape), t.dtype, t.device) for slot, t in tensors.items()}
@@ -74,10 +70,6 @@ class History:
     def newest(self) -> float:
         """Position of the newest anchor; ``-inf`` without one."""
         return self.anchors[-1].position if self.anchors else -math.inf
-
-    @property
-    def nbytes(self) -> int:
-        return sum(anchor.nbytes for anchor in self.anchors)
 
     def continues(self, tensors: Mapping[Slot, Tensor]) -> bool:
         """Whether these are the slots, shapes and devices of the newest anchor."""

@@ -36,7 +36,8 @@ class Session:
     smooth       whether the sampler adds no noise, so that the trend of its directions means something
     clock        seconds; replaced in tests
 
-    ``sigma`` is the noise level of the last evaluation; ``evaluations`` counts them, ``forecasts`` those forecast.
+    ``sigma`` is the noise level of the last evaluation; ``evaluations`` counts them, ``forecasts`` those for which a
+    forecast was handed out.
 
     For every evaluation the host calls ``begin``, then ``forecast``; if that returned None it calls ``make_room``, runs
     the network and, if ``wants_anchors``, calls ``record`` with the answer. ``finish`` ends the run.
@@ -121,9 +122,8 @@ class Session:
         return {branch: series for branch, (series, _) in found.items() if series is not None}
 
     def overrule(self, reason: str) -> None:
-        """Note that a forecast could not be used after all and the network ran in this evaluation."""
+        """Note that a forecast could not be used after all, or not all of it, and the network ran."""
         self._timeline.mark("refused", reason)
-        self.forecasts -= 1
 
     @property
     def wants_anchors(self) -> bool:
@@ -141,6 +141,8 @@ class Session:
         """Store what the network returned, (signature, tensors by slot) by branch. They become the session's own."""
         if not anchors:
             return
+        new = sum(tensor.nbytes for _, tensors in anchors.values() for tensor in tensors.values())
+        self._bytes_held = max(self._bytes_held, self._nbytes() + new)
         histories = {branch: self._history((key, branch), signature) for branch, (signature, _) in anchors.items()}
         asked = {
             (branch, *question): scalar
@@ -158,7 +160,6 @@ class Session:
         error = max((value for (_, what, _), value in answers.items() if what == "error"), default=None)
         self._pace.computed(self._step, error)
         self._timeline.mark_error(error)
-        self._bytes_held = max(self._bytes_held, self._nbytes())
 
     @property
     def wants_directions(self) -> bool:
@@ -184,6 +185,11 @@ class Session:
         if addition is not None:
             self._timeline.mark_corrected()
         return addition
+
+    @property
+    def ends_here(self) -> bool:
+        """Whether this step leads to noise level 0, so that its denoised image is the result."""
+        return self._step + 1 >= len(self._sigmas) or self._sigmas[self._step + 1] <= 0.0
 
     def say_once(self, message: str) -> bool:
         """Keep a message for the report; True the first time."""

@@ -24,7 +24,7 @@ def _adaptive(chosen: Settings | None, speed: float, tolerance: float) -> Settin
 
 
 def _paper(chosen: Settings | None, speed: float, tolerance: float) -> Settings:
-    """The paper's own choices or those of HiCache Settings; when and where forecasts are made is always the paper's."""
+    """The paper's own choices, or basis, order, contraction, warm-up and range of HiCache Settings."""
     paper = presets.paper(interval=int(speed + 0.5))
     if chosen is None:
         return paper
@@ -35,6 +35,7 @@ def _paper(chosen: Settings | None, speed: float, tolerance: float) -> Settings:
         level=paper.level,
         corrector=paper.corrector,
         stabilizer=paper.stabilizer,
+        explosion_limit=paper.explosion_limit,
     )
 
 

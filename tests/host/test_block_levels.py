@@ -314,8 +314,60 @@ def test_blocks_that_do_not_call_their_patches_go_on_at_level_output(model, job,
     report = last_report(patched)
     assert report.calls == block_calls.count == 7
     assert report.messages == (
-        "this model does not run its blocks through ComfyUI's patches: its output is forecast instead",
+        "this model does not run its blocks through ComfyUI's patches: the model's output is forecast instead",
     )
+
+
+def tiles(apply_model, call):
+    """The upper and the lower half of the latent, one after the other."""
+    halves = call["input"].chunk(2, dim=-2)
+    return torch.cat([apply_model(half, call["timestep"], **call["c"]) for half in halves], dim=-2)
+
+
+def one_by_one(apply_model, call):
+    """Each condition in a call of its own, with the options of the whole batch."""
+    count = len(call["cond_or_uncond"])
+    parts = {k: v.chunk(count) for k, v in call["c"].items() if isinstance(v, torch.Tensor)}
+    kwargs = [{**call["c"], **{k: v[i] for k, v in parts.items()}} for i in range(count)]
+    calls = zip(call["input"].chunk(count), call["timestep"].chunk(count), kwargs, strict=True)
+    return torch.cat([apply_model(x, t, **how) for x, t, how in calls])
+
+
+@pytest.mark.parametrize("level", BLOCK_LEVELS)
+@pytest.mark.parametrize(
+    ("wrapper", "message"),
+    [
+        (tiles, "another pack calls the network more than once for a condition"),
+        (one_by_one, "another pack regroups the conditions between ComfyUI and the network"),
+    ],
+)
+def test_packs_that_call_the_network_in_their_own_way_go_on_at_level_output(model, guided, level, wrapper, message):
+    other = model.clone()
+    other.set_model_unet_function_wrapper(wrapper)
+    patched = attach(other, every_third(level))
+    assert torch.equal(sample(patched, guided), sample(attach(other, every_third("output")), guided))
+    assert last_report(patched).messages == (f"{message}: the model's output is forecast instead",)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_default_condition_that_masks_cover_changes_nothing(flux, job, level):
+    (tensor, extra), *_ = conditioning(job.caption)
+    covered = [[tensor, {**extra, "mask": torch.ones(1, 16, 16), "mask_strength": 1.0}]]
+    positive = [*covered, [tensor, {**extra, "default": True}]]
+    patched = attach(flux, every_third(level))
+    output = with_positive(patched, job, positive)
+    assert last_report(patched).calls == 7
+    assert error(output, with_positive(flux, job, positive)) < CLOSE
+
+
+def test_the_last_preview_is_the_result(flux, job):
+    """Where the sampler steps to noise level 0, the corrected image is what it returns."""
+    seen = []
+    adaptive = attach(flux, presets.adaptive(1.0))  # the last gap is longer than one step
+    output = sample(adaptive, job, callback=lambda k, x0, x, total: seen.append(x0))
+    assert last_report(adaptive).evaluations[-1].corrected
+    processed = flux.model.process_latent_out(seen[-1])
+    assert torch.allclose(processed, output, atol=1e-5)
 
 
 def test_a_boundary_block_taken_away_in_the_middle_computes(model, job, block_calls):

@@ -210,6 +210,7 @@ def test_paper_settings():
         contraction=0.5,
         explosion_limit=1000.0,
         corrector=False,
+        stabilizer=False,
     )
     assert [presets.analytic().basis, presets.taylorseer().basis, presets.dual_taylor().basis] == [
         "analytic",
