@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from dataclasses import replace
 
 import comfy.model_management
 import pytest
@@ -33,9 +34,9 @@ class Watch:
         return [r() for r in self.references.values() if r() is not None]
 
 
-@pytest.fixture
-def watched(flux):
-    patched = attach(flux, presets.speed(2.0))
+@pytest.fixture(params=["output", "module"])
+def watched(request, flux):
+    patched = attach(flux, replace(presets.speed(2.0), level=request.param))
     return patched, Watch(patched)
 
 
@@ -49,11 +50,12 @@ def test_after_a_run(watched, job):
 @pytest.mark.parametrize("call", range(1, 9))
 def test_after_an_error_inside_the_network(watched, job, network_calls, call, flux):
     model, watch = watched
+    settings = model.get_attachment("hicache").settings
     with network_calls.during(fail_at=call), pytest.raises(RuntimeError, match="the network failed"):
         sample(model, job)
     assert watch.alive() == []
     assert last_report(model).calls == call
-    assert torch.equal(sample(model, job), sample(attach(flux, presets.speed(2.0)), job))
+    assert torch.equal(sample(model, job), sample(attach(flux, settings), job))
 
 
 def test_tensors_are_gone_while_the_error_is_still_being_handled(watched, job, network_calls):
