@@ -21,7 +21,7 @@ from statistics import mean
 from typing import Any
 
 import torch
-from small_models.sampling import Job, decode, jobs, load_flux, load_qwen_image, sample
+from small_models.sampling import Job, decode, first_block, jobs, load_flux, load_qwen_image, sample
 from torch import Tensor
 from tqdm import tqdm
 
@@ -93,9 +93,7 @@ def counted_calls(model: Any) -> Iterator[list[int]]:
     def count(*_: Any) -> None:
         calls[0] += 1
 
-    network = model.model.diffusion_model
-    blocks = network.double_blocks if hasattr(network, "double_blocks") else network.transformer_blocks
-    handle = blocks[0].register_forward_pre_hook(count)  # one call for cond and uncond together
+    handle = first_block(model.model.diffusion_model).register_forward_pre_hook(count)
     try:
         yield calls
     finally:

@@ -49,6 +49,7 @@ class BlockKind:
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
+    name: str
     kinds: tuple[BlockKind, ...]
 
     def places(self, network: Module) -> list[tuple[BlockKind, int]]:
@@ -110,6 +111,7 @@ def _four(img_attn: str, txt_attn: str) -> tuple[ModuleSlot, ...]:
 
 
 FLUX = Architecture(
+    "Flux",
     (
         BlockKind(
             name="double_block",
@@ -127,10 +129,11 @@ FLUX = Architecture(
             layout=("modulation_dims",),
             gates=_flux_single_gates,
         ),
-    )
+    ),
 )
 
 QWEN_IMAGE = Architecture(
+    "Qwen-Image",
     (
         BlockKind(
             name="double_block",
@@ -140,7 +143,7 @@ QWEN_IMAGE = Architecture(
             layout=("timestep_zero_index",),
             gates=_qwen_image_gates,
         ),
-    )
+    ),
 )
 
 # By the exact class: a subclass may run its blocks in another way.

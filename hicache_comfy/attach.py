@@ -28,13 +28,15 @@ def attach(
         raise TypeError(f"attach needs hicache_core.Settings and got {type(settings).__name__}.")
     patch = Patch(settings, on_report)
     patched = model.clone()
-    for kind, wrapper in (
-        (WrappersMP.OUTER_SAMPLE, partial(sample_with_session, patch)),
-        (WrappersMP.PREDICT_NOISE, predict_noise),
-        (WrappersMP.CALC_COND_BATCH, calc_cond_batch),
-        (WrappersMP.APPLY_MODEL, apply_model),
-    ):
+    wrappers = {
+        WrappersMP.OUTER_SAMPLE: partial(sample_with_session, patch),
+        WrappersMP.PREDICT_NOISE: predict_noise,
+        WrappersMP.CALC_COND_BATCH: calc_cond_batch,
+        WrappersMP.APPLY_MODEL: apply_model if settings.level != "output" else None,  # it runs inside every call
+    }
+    for kind, wrapper in wrappers.items():
         patched.remove_wrappers_with_key(kind, KEY)
-        patched.add_wrapper_with_key(kind, KEY, wrapper)
+        if wrapper is not None:
+            patched.add_wrapper_with_key(kind, KEY, wrapper)
     patched.set_attachments(KEY, patch)
     return patched

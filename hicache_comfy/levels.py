@@ -18,16 +18,18 @@ def choose_level(settings: Settings, model: Any, options: dict[str, Any], determ
         return output, ""
     network = model.get_model_object("diffusion_model")
     architecture = ARCHITECTURES.get(type(network))
-    obstacle = ""
     if architecture is None:
-        obstacle = f"level {settings.level} knows the blocks of Flux and Qwen-Image, not of {type(network).__name__}"
-    elif "torch.compile" in options.get("wrappers", {}).get("apply_model", {}):
-        obstacle = f"torch.compile would freeze the decisions of level {settings.level}"
-    elif settings.level == "module" and _has_compiled_blocks(model, network, architecture):
-        obstacle = "the blocks are compiled, and level module needs to see inside them"
-    if obstacle or architecture is None:
-        return output, f"{obstacle}: the model's output is forecast instead"
+        known = " and ".join(row.name for row in ARCHITECTURES.values())
+        return output, _instead(f"level {settings.level} knows the blocks of {known}, not of {type(network).__name__}")
+    if "torch.compile" in options.get("wrappers", {}).get("apply_model", {}):
+        return output, _instead(f"torch.compile would freeze the decisions of level {settings.level}")
+    if settings.level == "module" and _has_compiled_blocks(model, network, architecture):
+        return output, _instead("the blocks are compiled, and level module needs to see inside them")
     return BlockLevel(architecture, settings.level, fallback=output), ""
+
+
+def _instead(reason: str) -> str:
+    return f"{reason}: the model's output is forecast instead"
 
 
 def _has_compiled_blocks(model: Any, network: Any, architecture: Architecture) -> bool:

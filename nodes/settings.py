@@ -27,6 +27,11 @@ def _number(name: str, tooltip: str, step: float = 1, advanced: bool = False) ->
     return kind.Input(name, default=default, min=low, max=high, step=step, advanced=advanced, tooltip=tooltip)
 
 
+def _switch(name: str, tooltip: str) -> Any:
+    """An on-off widget, folded away, with the setting's own default."""
+    return io.Boolean.Input(name, default=getattr(Settings(), name), advanced=True, tooltip=tooltip)
+
+
 def _inputs() -> list[Any]:
     """In the order of the widgets: their values are saved by position."""
     return [
@@ -77,15 +82,11 @@ def _advanced_inputs() -> list[Any]:
             step=1.0,
             advanced=True,
         ),
-        io.Boolean.Input(
+        _switch(
             "corrector",
-            default=Settings().corrector,
-            advanced=True,
-            tooltip=(
-                "At each computed step, undo the drift that the forecasts before it left in the picture. "
-                "Costs no network call. For euler, ddim, dpmpp_2m, deis, res_multistep and uni_pc; other "
-                "samplers run without."
-            ),
+            "At each computed step, undo the drift that the forecasts before it left in the picture. "
+            "Costs no network call. For euler, ddim, dpmpp_2m, deis, res_multistep and uni_pc; other "
+            "samplers run without.",
         ),
         io.Combo.Input(
             "level",
@@ -99,14 +100,10 @@ def _advanced_inputs() -> list[Any]:
                 "The last three are for Flux and Qwen-Image and hold more memory."
             ),
         ),
-        io.Boolean.Input(
+        _switch(
             "stabilizer",
-            default=Settings().stabilizer,
-            advanced=True,
-            tooltip=(
-                "Follow a trend only as far as the last one came true. Keeps strong guidance (CFG) from oscillating. "
-                "Costs no network call. Not for samplers that add noise."
-            ),
+            "Follow a trend only as far as the last one came true. Keeps strong guidance (CFG) from oscillating. "
+            "Costs no network call. Not for samplers that add noise.",
         ),
     ]
 

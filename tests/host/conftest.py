@@ -28,20 +28,15 @@ def model(request):
     return request.getfixturevalue(request.param)
 
 
-def first_block(model):
-    network = model.model.diffusion_model
-    return network.double_blocks[0] if hasattr(network, "double_blocks") else network.transformer_blocks[0]
-
-
 @pytest.fixture
 def network_calls(flux):
     """Counts the calls that reach the first block of the network; ``fail_at`` raises at that call."""
-    return CallCounter(first_block(flux))
+    return CallCounter(sampling.first_block(flux.model.diffusion_model))
 
 
 @pytest.fixture
 def block_calls(model):
-    return CallCounter(first_block(model))
+    return CallCounter(sampling.first_block(model.model.diffusion_model))
 
 
 class CallCounter:

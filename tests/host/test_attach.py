@@ -59,6 +59,12 @@ def test_patching_again_replaces_the_settings(flux, job, network_calls):
     assert len(again.get_wrappers("outer_sample", "hicache")) == 1
 
 
+def test_calls_of_the_network_are_wrapped_only_for_levels_inside_it(flux):
+    inside = attach(flux, presets.paper())
+    assert len(inside.get_wrappers("apply_model", "hicache")) == 1
+    assert attach(inside, presets.speed(2.0)).get_wrappers("apply_model", "hicache") == []
+
+
 def test_an_unpatched_model_has_no_report(flux):
     assert last_report(flux) is None
     assert last_report(attach(flux, presets.speed(2.0))) is None

@@ -6,10 +6,11 @@ import torch
 from comfy.ldm.flux.model import Flux
 from small_models import pictures
 from small_models.flux import CONFIG
+from small_models.sampling import first_block
 
 from hicache_comfy.architectures import FLUX, QWEN_IMAGE
 from hicache_comfy.block_patches import PATCHES, BlockCall, Plan
-from hicache_core import Series
+from hicache_core import LEVELS, Series
 from hicache_core.history import Anchor
 
 FLUX_2 = dict(
@@ -60,6 +61,10 @@ def call(request):
     return run
 
 
+def test_every_level_inside_the_network_has_a_patch():
+    assert tuple(PATCHES) == LEVELS[1:]
+
+
 CASES = [
     ("flux", ""),
     ("flux", "index"),
@@ -89,13 +94,12 @@ def test_skipping_with_the_features_of_the_step_is_the_step(request, call, name,
         plan = Plan(architecture, PATCHES[grain], 1 if together else 2, layouts, **what)
         blocks = BlockCall(plan, network, options)
         ran = []
-        counted = [block.register_forward_pre_hook(lambda *_: ran.append(1)) for block in first_blocks(network)]
+        counter = first_block(network).register_forward_pre_hook(lambda *_: ran.append(1))
         try:
             with torch.no_grad():
                 output = call(name, method, blocks.patched(options))
         finally:
-            for hook in counted:
-                hook.remove()
+            counter.remove()
         assert plan.objections == plan.trouble == []
         return output, plan, len(ran)
 
@@ -109,7 +113,3 @@ def test_skipping_with_the_features_of_the_step_is_the_step(request, call, name,
     skipped, _, ran = through(series=series)
     assert ran == 0
     assert float((skipped - expected).norm()) < 1e-5 * float(expected.norm())
-
-
-def first_blocks(network):
-    return (network.double_blocks if hasattr(network, "double_blocks") else network.transformer_blocks)[:1]

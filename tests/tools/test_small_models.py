@@ -48,14 +48,31 @@ def test_the_vae_decodes_what_it_encodes(split):
     assert -10.0 * torch.log10(error) > 22.0  # dB
 
 
+def border_of(picture):
+    return torch.cat([picture[:, :8].flatten(1), picture[:, -8:].flatten(1)], dim=1).mean(dim=1)
+
+
+def nearest_colour(split, rgb):
+    names = list(split.colours)
+    palette = torch.tensor([split.colours[name] for name in names]) * 0.8 + 0.1
+    return names[int((palette - rgb).square().sum(dim=1).argmin())]
+
+
 @pytest.mark.parametrize("split", pictures.SPLITS)
 def test_a_sampled_picture_has_the_colours_of_its_caption(split):
     """The border of the picture is the background: one of the two colours (the network leaves it open which)."""
     chosen = pictures.SPLITS[split]
     for job in sampling.jobs(split, 3, steps=12):
         (picture,) = sampling.decode(sampling.sample(sampling.load_flux(split), job))
-        border = torch.cat([picture[:, :8].flatten(1), picture[:, -8:].flatten(1)], dim=1).mean(dim=1)
-        names = list(chosen.colours)
-        palette = torch.tensor([chosen.colours[name] for name in names]) * 0.8 + 0.1
-        found = names[int((palette - border).square().sum(dim=1).argmin())]
+        found = nearest_colour(chosen, border_of(picture))
         assert found in (job.caption.colour, job.caption.background)
+
+
+@pytest.mark.parametrize("split", pictures.SPLITS)
+def test_qwen_image_tells_the_shape_from_its_background(split):
+    chosen = pictures.SPLITS[split]
+    model = sampling.load_qwen_image(split)
+    assert sum(p.numel() for p in model.model.diffusion_model.parameters()) == 3_074_144
+    for job in sampling.jobs(split, 4, steps=20, cfg=4.0):
+        (picture,) = sampling.decode(sampling.sample(model, job))
+        assert nearest_colour(chosen, border_of(picture)) == job.caption.background

@@ -1,4 +1,4 @@
-"""The small Flux sampled in process through the host's own loaders, guiders and samplers."""
+"""The small models sampled in process through the host's own loaders, guiders and samplers."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -11,7 +11,6 @@ from torch import Tensor
 from . import host  # noqa: F401  first: makes `comfy` importable
 
 import comfy.latent_formats  # isort: skip
-import comfy.model_base  # isort: skip
 import comfy.model_management  # isort: skip
 import comfy.model_patcher  # isort: skip
 import comfy.sample  # isort: skip
@@ -73,6 +72,11 @@ def load_vae() -> Any:
     flux = comfy.latent_formats.Flux()
     state["vae_scale"], state["vae_shift"] = torch.tensor(flux.scale_factor), torch.tensor(flux.shift_factor)
     return comfy.sd.VAE(sd=state)
+
+
+def first_block(network: torch.nn.Module) -> torch.nn.Module:
+    """It runs once in every call that the network really computes, however many conditions the call is for."""
+    return next(m for name, m in network.named_modules() if name in ("double_blocks.0", "transformer_blocks.0"))
 
 
 def conditioning(caption: Caption | None, guidance: float = 3.0) -> list:
