@@ -1,182 +1,187 @@
 """How close a picture stays to the full run at a number of network calls, on the small models.
 
-    python dev.py exec -- python benchmarks/fidelity.py --out benchmarks/results/fidelity_test.md
-    python dev.py exec -- python benchmarks/fidelity.py --model qwen_image --cfg 4 --out FILE
-    python dev.py exec -- python benchmarks/fidelity.py --split train --tune
+python dev.py exec -- python benchmarks/fidelity.py --out docs/benchmarks/fidelity_flux.md
+python dev.py exec -- python benchmarks/fidelity.py --model qwen_image --cfg 4 \\
+    --out docs/benchmarks/fidelity_qwen_image.md
 
-Compared are HiCache's schedules, HiCache and TaylorSeer as published (every attention and MLP), and simply running
-fewer steps with good multistep samplers. The reference is the full run of the sampler named first; calls are counted
-inside the network.
+Two references: the artist's own full run, and the converged solution, sampled with CONVERGED Euler steps, so that
+nobody is fooled by a cache that copies a coarse run faithfully. Rows: HiCache for ComfyUI at several speeds and
+tolerances; simply fewer steps, with the same sampler and with the good multistep ones; EasyCache and LazyCache of the
+host; HiCache, TaylorSeer and dual-scaled Taylor as published, at every attention and MLP; Spectrum's recipe, at the
+output.
 """
 
-import argparse
-import itertools
-import platform
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import replace
 from statistics import mean
 from typing import Any
 
+import matplotlib.pyplot as plt
 import torch
-from small_models.sampling import Job, decode, first_block, jobs, load_flux, load_qwen_image, sample
+from harness import (
+    MODELS,
+    Method,
+    Row,
+    cached,
+    fewer_steps,
+    full_runs,
+    heading,
+    mean_and_worst,
+    measure,
+    option_parser,
+    work_of,
+    write,
+    write_csv,
+)
+from small_models.sampling import Job, sample
 from torch import Tensor
 from tqdm import tqdm
 
-from hicache_comfy import attach
+import comfy.patcher_extension  # isort: skip
+import comfy_extras.nodes_easycache as easycache  # isort: skip
+
 from hicache_core import Settings, presets
-from hicache_core.metrics import psnr, ssim
 
-MODELS = {"flux": load_flux, "qwen_image": load_qwen_image}
-FEWER_SAMPLERS = ("euler", "dpmpp_2m", "deis", "res_multistep")
-SPEEDS = (2.5, 3.5, 5.0)
-
-
-@dataclass(frozen=True)
-class Method:
-    """A name and how it samples a job."""
-
-    name: str
-    run: Callable[[Any, Job], Tensor]
+OURS, FEWER, PUBLISHED, HOST = "HiCache for ComfyUI", "fewer steps", "as published", "ComfyUI's own"
+SPEEDS = (1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
+TOLERANCES = (0.002, 0.005, 0.01, 0.03)
+FEWER_SAMPLERS = ("euler", "dpmpp_2m", "deis", "res_multistep", "uni_pc")
+CALLS = (10, 14, 18)  # where issue and papers compare
+CONVERGED = 400
 
 
-@dataclass(frozen=True)
-class Row:
-    name: str
-    calls: float  # network calls per picture
-    seconds: float  # per picture
-    latent_psnr: list[float]  # dB, peak = range of the reference
-    picture_psnr: list[float]  # dB, peak = 1
-    picture_ssim: list[float]
-
-
-def cached(name: str, settings: Settings) -> Method:
-    return Method(name, lambda model, job: sample(attach(model, settings), job))
-
-
-def fewer_steps(sampler: str, steps: int) -> Method:
-    return Method(
-        f"no cache, {steps} steps {sampler}", lambda m, job: sample(m, replace(job, steps=steps, sampler=sampler))
-    )
-
-
-def methods(steps: int) -> Iterator[Method]:
-    for ratio in SPEEDS:
-        yield cached(f"HiCache, target speed {ratio:g}", presets.speed(ratio))
-        yield cached(f"HiCache, target speed {ratio:g}, no corrector", replace(presets.speed(ratio), corrector=False))
-        yield cached(f"HiCache, target speed {ratio:g}, no stabilizer", replace(presets.speed(ratio), stabilizer=False))
-    for tolerance in (0.02, 0.05, 0.1):
-        yield cached(f"HiCache, adaptive {tolerance:g}", presets.adaptive(tolerance))
+def methods(steps: int, sampler: str) -> Iterator[tuple[str, Method]]:
+    """(family, method)"""
+    for ratio in dict.fromkeys((*SPEEDS, *(steps / calls for calls in CALLS))):
+        yield OURS, cached(f"target speed {ratio:.3g}", presets.speed(ratio))
+    for tolerance in TOLERANCES:
+        yield OURS, cached(f"adaptive, tolerance {tolerance:g}", presets.adaptive(tolerance))
+    counts = sorted({*(round(steps / ratio) for ratio in SPEEDS), *CALLS})
+    for name in dict.fromkeys((sampler, *FEWER_SAMPLERS)):
+        for count in counts:
+            yield FEWER, fewer_steps(name, count)
+    for threshold in (0.05, 0.1, 0.2):
+        yield HOST, Method(f"EasyCache {threshold:g}, its input cloned", _easy_cache(threshold))
+        yield HOST, Method(f"LazyCache {threshold:g}", _lazy_cache(threshold))
     for n in (3, 5, 7):
-        yield cached(f"HiCache as published, N {n}, order 2, c 0.5", presets.paper(n))
-        yield cached(f"TaylorSeer as published, N {n}, order 1", presets.taylorseer(n))
-        yield cached(f"reuse of every module, N {n}", replace(presets.paper(n), basis="reuse"))
-    for ratio, sampler in itertools.product(SPEEDS, FEWER_SAMPLERS):
-        yield fewer_steps(sampler, round(steps / ratio))
+        yield PUBLISHED, cached(f"HiCache, N {n}, order 2, c 0.5", presets.paper(n))
+        for order in (1, 2):
+            yield PUBLISHED, cached(f"TaylorSeer, N {n}, order {order}", presets.taylorseer(n, order))
+        yield PUBLISHED, cached(f"dual-scaled Taylor, N {n}, order 2, c 0.5", presets.dual_taylor(n))
+    for growth in (0.75, 3.0):
+        yield PUBLISHED, cached(f"Spectrum's recipe, window 2 growing by {growth:g}", spectrum(steps, growth))
 
 
-def grid() -> Iterator[Method]:
-    """The candidates for the defaults; tuned on the train split only."""
-    for ratio, warmup, growth in itertools.product(SPEEDS, (2, 3, 4), (1.0, 1.05, 1.1)):
-        base = replace(presets.speed(ratio), warmup_steps=warmup, growth=growth)
-        for basis, order, c in (("taylor", 1, 1.0), ("hermite", 2, 0.5), ("hermite", 2, 0.7)):
-            name = f"speed {ratio:g} warm-up {warmup} growth {growth} {basis} order {order} c {c}"
-            yield cached(name, replace(base, basis=basis, order=order, contraction=c))
+def spectrum(steps: int, growth: float) -> Settings:
+    """arXiv 2603.01623: five steps, then gaps of 2 growing by ``growth`` at each; Chebyshev ridge of order 4 blended
+    with a line, at the output, no corrector."""
+    computed, window = list(range(5)), 2.0
+    while computed[-1] + int(window) < steps:
+        computed.append(computed[-1] + int(window))
+        window += growth
+    listed = Settings(schedule="listed", steps=tuple(computed), basis="spectrum", order=4)
+    return replace(listed, corrector=False, stabilizer=False)
 
 
-@contextmanager
-def counted_calls(model: Any) -> Iterator[list[int]]:
-    calls = [0]
+def _easy_cache(threshold: float) -> Any:
+    def run(model: Any, job: Job) -> Tensor:
+        """The node adds to its input in place, which destroys float32 runs: it gets a copy."""
+        copied = model.clone()
+        kind = comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL
+        copied.add_wrapper_with_key(kind, "copy", lambda executor, x, *rest, **more: executor(x.clone(), *rest, **more))
+        return sample(easycache.EasyCacheNode.execute(copied, threshold, 0.15, 0.95, False)[0], job)
 
-    def count(*_: Any) -> None:
-        calls[0] += 1
-
-    handle = first_block(model.model.diffusion_model).register_forward_pre_hook(count)
-    try:
-        yield calls
-    finally:
-        handle.remove()
+    return run
 
 
-def full_runs(model: Any, work: list[Job]) -> list[tuple[Tensor, Tensor]]:
-    """(latent, picture) of every job, computed in full."""
-    latents = [sample(model, job) for job in work]
-    return [(latent, decode(latent)) for latent in latents]
+def _lazy_cache(threshold: float) -> Any:
+    return lambda model, job: sample(easycache.LazyCacheNode.execute(model, threshold, 0.15, 0.95, False)[0], job)
 
 
-def measure(method: Method, model: Any, work: list[Job], references: list[tuple[Tensor, Tensor]]) -> Row:
-    row = Row(method.name, 0.0, 0.0, [], [], [])
-    started = time.perf_counter()
-    with counted_calls(model) as calls:
-        latents = [method.run(model, job) for job in work]
-    seconds = (time.perf_counter() - started) / len(work)
-    for latent, (full, full_picture) in zip(latents, references, strict=True):
-        row.latent_psnr.append(psnr(latent, full, float(full.max() - full.min())))
-        picture = decode(latent)
-        row.picture_psnr.append(psnr(picture, full_picture))
-        row.picture_ssim.append(ssim(picture, full_picture))
-    return replace(row, calls=calls[0] / len(work), seconds=seconds)
-
-
-def table(rows: list[Row], full_seconds: float) -> str:
+def table(rows: list[tuple[str, Row]], full_seconds: float) -> str:
     lines = [
-        "| method | calls | speed-up (seconds) | latent PSNR, mean dB | worst | picture PSNR, mean dB | worst | SSIM |",
+        "| | method | calls | speed-up (seconds) | latent, dB | picture, dB | SSIM | to the converged solution, dB |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for r in rows:
-        latent = f"{mean(r.latent_psnr):.1f} | {min(r.latent_psnr):.1f}"
-        picture = f"{mean(r.picture_psnr):.1f} | {min(r.picture_psnr):.1f} | {mean(r.picture_ssim):.4f}"
-        lines.append(f"| {r.name} | {r.calls:.1f} | {full_seconds / r.seconds:.2f} | {latent} | {picture} |")
+    for family, r in rows:
+        figures = " | ".join(map(mean_and_worst, (r.latent, r.picture)))
+        lines.append(
+            f"| {family} | {r.name} | {r.calls:.1f} | {full_seconds / r.seconds:.2f} | {figures} "
+            f"| {mean(r.ssim):.4f} | {mean_and_worst(r.converged)} |"
+        )
     return "\n".join(lines)
 
 
-def heading(arguments: argparse.Namespace) -> str:
-    return (
-        f"Small {arguments.model}, {arguments.split} split, {arguments.steps} steps of {arguments.sampler}, "
-        f"CFG {arguments.cfg:g}, {arguments.pictures} pictures (seeds 1000 to {999 + arguments.pictures}), float32, "
-        f"{platform.machine()} CPU with {torch.get_num_threads()} threads, torch {torch.__version__}.\n"
-    )
+def verdict(rows: list[tuple[str, Row]]) -> str:
+    """Ours against the best of every other family at no more calls."""
+    lines = [f"| calls | ours | best of: {FEWER} | {PUBLISHED} | {HOST} |", "|---|---|---|---|---|"]
+    for calls in CALLS:
+        ours = next(
+            r for family, r in rows if family == OURS and r.name.startswith("target") and round(r.calls) == calls
+        )
+        cells = [mean_and_worst(ours.latent)]
+        for family in (FEWER, PUBLISHED, HOST):
+            at_most = [r for f, r in rows if f == family and r.calls <= calls + 0.05]
+            best = max(at_most, key=lambda r: mean(r.latent), default=None)
+            cells.append("-" if best is None else f"{mean_and_worst(best.latent)} {best.name}")
+        lines.append(f"| {calls} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
-def output_parser() -> argparse.ArgumentParser:
-    """The options that the benchmarks on the small Flux share."""
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--model", choices=MODELS, default="flux")
-    parser.add_argument("--split", choices=["train", "test"], default="test")
-    parser.add_argument("--steps", type=int, default=50)
-    parser.add_argument("--cfg", type=float, default=1.0)
-    parser.add_argument("--pictures", type=int, default=8)
-    parser.add_argument("--out", type=Path, help="Markdown file; default: print only")
-    return parser
-
-
-def write(text: str, out: Path | None) -> None:
-    print(text)
-    if out:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text, encoding="utf-8")
+def draw(rows: list[tuple[str, Row]], path: str, title: str) -> None:
+    """PSNR of the picture against calls, to both references."""
+    figure, axes = plt.subplots(1, 2, figsize=(11, 5), sharex=True, layout="constrained")
+    styles = {OURS: ("#2166ac", "o", 60), FEWER: ("#999999", "s", 18), HOST: ("#d6604d", "^", 30)}
+    for axis, name in zip(axes, ("picture", "converged"), strict=True):
+        for family in (FEWER, HOST, PUBLISHED, OURS):
+            color, marker, size = styles.get(family, ("#e08214", "D", 22))
+            points = [(r.calls, mean(getattr(r, name))) for f, r in rows if f == family]
+            axis.scatter(*zip(*points, strict=True), c=color, marker=marker, s=size, label=family, edgecolors="white")
+        axis.set_xlabel("network calls")
+        axis.grid(color="#eeeeee")
+        axis.set_axisbelow(True)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("picture PSNR, dB (mean)")
+    axes[0].set_title("to the full run", loc="left")
+    axes[1].set_title(f"to the converged solution ({CONVERGED} steps)", loc="left")
+    axes[0].legend(frameon=False)
+    figure.suptitle(title)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        parents=[output_parser()], description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = option_parser(__doc__)
     parser.add_argument("--sampler", default="euler")
-    parser.add_argument("--tune", action="store_true", help="measure the grid of candidate defaults instead")
     arguments = parser.parse_args()
     model = MODELS[arguments.model](arguments.split)
-    how = {"steps": arguments.steps, "sampler": arguments.sampler, "cfg": arguments.cfg}
-    work = jobs(arguments.split, arguments.pictures, **how)
+    work = work_of(arguments, sampler=arguments.sampler)
     with torch.no_grad():
         references = full_runs(model, work)
-        full_seconds = measure(Method("full", sample), model, work, references).seconds
-        candidates = list(grid() if arguments.tune else methods(arguments.steps))
-        rows = [measure(m, model, work, references) for m in tqdm(candidates)]
-    if arguments.tune:
-        rows.sort(key=lambda r: (round(r.calls), -mean(r.latent_psnr)))
-    write(f"{heading(arguments)}\n{table(rows, full_seconds)}\n", arguments.out)
+        converged = full_runs(model, [replace(job, steps=CONVERGED, sampler="euler") for job in tqdm(work)])
+        full = measure(Method("full run", sample), model, work, references, converged)
+        rows = [
+            (family, measure(method, model, work, references, converged))
+            for family, method in tqdm(list(methods(arguments.steps, arguments.sampler)))
+        ]
+    sampling = f"{arguments.steps} steps of {arguments.sampler}"
+    own = (
+        f"The full run: {mean_and_worst(full.converged)} dB to the converged solution, {full.seconds:.2f} s a picture."
+    )
+    note = "PSNR: mean and (worst picture); seconds are one run on a shared machine."
+    parts = [heading(arguments, sampling), note, own, "", verdict(rows), "", table(rows, full.seconds), ""]
+    write("\n".join(parts), arguments.out)
+    write_csv([line for family, row in rows for line in lines_of(family, row)], arguments.out)
+    if arguments.out is not None:
+        title = f"Small {arguments.model}, {sampling}, CFG {arguments.cfg:g}, {arguments.pictures} pictures"
+        draw(rows, str(arguments.out.with_suffix(".png")), title)
+
+
+def lines_of(family: str, row: Row) -> Iterator[dict[str, Any]]:
+    for k, values in enumerate(zip(row.latent, row.picture, row.ssim, row.converged, strict=True)):
+        names = ("latent_db", "picture_db", "ssim", "converged_db")
+        figures = {name: round(value, 4) for name, value in zip(names, values, strict=True)}
+        yield {"family": family, "method": row.name, "seed": 1000 + k, "calls": row.calls, **figures}
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from comfy.model_patcher import create_model_options_clone
+from comfy.model_sampling import CONST
 
 from ._core import RunReport, Session, Settings
 from .levels import choose_level
@@ -42,8 +43,16 @@ def _start(settings: Settings, guider: Any, rule: SamplerRule, sigmas: list[floa
     obstacle = rule.obstacle or _conflict(options)
     if obstacle:
         settings = replace(settings, schedule="budget", speed=1.0)
-    start, end = _forecast_range(settings, guider.model_patcher.get_model_object("model_sampling"))
-    session = Session(settings, sigmas, start, end, correct_drift=rule.correctable, smooth=rule.deterministic)
+    model_sampling = guider.model_patcher.get_model_object("model_sampling")
+    session = Session(
+        settings,
+        sigmas,
+        *_forecast_range(settings, model_sampling),
+        correct_drift=rule.correctable,
+        smooth=rule.deterministic,
+        follow_trend=rule.follow_trend,
+        flow=isinstance(model_sampling, CONST),
+    )
     level, change = choose_level(settings, guider.model_patcher, options, rule.deterministic)
     for message in filter(None, (obstacle and f"every step is computed, {obstacle}", change)):
         session.say_once(message)

@@ -7,11 +7,13 @@ from typing import Any
 @dataclass(frozen=True, slots=True)
 class SamplerRule:
     """deterministic  no noise is added between steps, so the direction (x - denoised) / sigma is smooth along the path
+    follow_trend   it adds noise, but forecasts that follow the trend were measured to be better (docs/samplers.md)
     correctable    one evaluation a step, and measured better with the corrector (docs/corrector.md)
     obstacle       why nothing can be forecast
     """
 
     deterministic: bool = False
+    follow_trend: bool = False
     correctable: bool = False
     obstacle: str = ""
 
@@ -33,6 +35,7 @@ SAMPLERS = {
     "sample_ipndm": _DETERMINISTIC,
     "sample_ipndm_v": _DETERMINISTIC,
     "sample_gradient_estimation": _DETERMINISTIC,
+    "sample_er_sde": SamplerRule(follow_trend=True),
     "sample_lcm": _FEEDS_BACK,
     "sample_lcm_upscale": _FEEDS_BACK,
     "sample_ar_video": SamplerRule(obstacle="because this sampler fills a cache at every call of the network"),

@@ -4,7 +4,7 @@ from . import presets
 from .history import OUTPUT, Series
 from .report import Evaluation, RunReport
 from .session import Session
-from .settings import LEVELS, RANGES, Settings, SettingsError
+from .settings import LEVELS, RANGES, Settings, SettingsError, parse_steps
 
 __all__ = [
     "LEVELS",
@@ -16,5 +16,6 @@ __all__ = [
     "Session",
     "Settings",
     "SettingsError",
+    "parse_steps",
     "presets",
 ]

@@ -10,8 +10,12 @@ D_i the i-th difference at t_m; c the contraction; O the order.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
+
+import torch
 
 MAX_ORDER = 4
+WINDOW, RIDGE = 10, 0.1  # Spectrum's own: anchors and penalty
 
 Weights = list[float]
 
@@ -32,7 +36,28 @@ class BasisOptions:
     first_ready: float = -math.inf
 
 
-Basis = Callable[[Sequence[float], float, BasisOptions], Weights]
+WeightFunction = Callable[[Sequence[float], float, BasisOptions], Weights]
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """A family of forecasts.
+
+    weights   of anchors at ascending positions for a target behind them; they sum to 1
+    about     one line for the artist
+    window    newest anchors that it uses, None for one more than the order
+    """
+
+    weights: WeightFunction
+    about: str
+    window: int | None = None
+
+    def __call__(self, positions: Sequence[float], target: float, options: BasisOptions) -> Weights:
+        return self.weights(positions, target, options)
+
+    def anchors(self, order: int) -> int:
+        """How many anchors a history must hold."""
+        return order + 1 if self.window is None else self.window
 
 
 def recursive_differences(positions: Sequence[float], order: int, first_ready: float = -math.inf) -> list[Weights]:
@@ -115,13 +140,41 @@ def lagrange(positions: Sequence[float], target: float, options: BasisOptions) -
     return total
 
 
+def chebyshev(positions: Sequence[float], target: float, options: BasisOptions) -> Weights:
+    """Ridge regression on Chebyshev polynomials T_0 .. T_order over a long window, as in Spectrum (arXiv 2603.01623).
+
+    Positions from the oldest anchor to the target are mapped to -1 .. 1. The constant is not penalised, so that the
+    weights sum to 1 and a constant stays constant.
+    """
+    low, high = positions[0], max(target, positions[-1])
+    if high <= low or options.order == 0:
+        return _unit(len(positions) - 1, len(positions))
+    unit = torch.tensor([2.0 * (p - low) / (high - low) - 1.0 for p in (*positions, target)], dtype=torch.float64)
+    terms = [torch.ones_like(unit), unit]
+    for _ in range(1, options.order):
+        terms.append(2.0 * unit * terms[-1] - terms[-2])
+    table = torch.stack(terms, dim=1)
+    anchors, goal = table[:-1], table[-1]
+    penalty = RIDGE * torch.diag(torch.tensor([0.0] + [1.0] * options.order, dtype=torch.float64))
+    weights = torch.mv(anchors, torch.mv(torch.inverse(torch.mm(anchors.T, anchors) + penalty), goal))
+    return cast("list[float]", weights.tolist())
+
+
+def spectrum(positions: Sequence[float], target: float, options: BasisOptions) -> Weights:
+    """Half Chebyshev ridge, half a straight line through the newest two anchors, as Spectrum blends them."""
+    line = lagrange(positions, target, BasisOptions(order=min(1, options.order)))
+    return [0.5 * (a + b) for a, b in zip(chebyshev(positions, target, options), line, strict=True)]
+
+
 BASES: dict[str, Basis] = {
-    "hermite": hermite,
-    "taylor": taylor,
-    "dual_taylor": dual_taylor,
-    "lagrange": lagrange,
-    "reuse": reuse,
-    ANALYTIC: hermite,
+    "hermite": Basis(hermite, "HiCache, damped by the contraction"),
+    "taylor": Basis(taylor, "TaylorSeer"),
+    "dual_taylor": Basis(dual_taylor, "TaylorSeer with HiCache's scaling"),
+    "lagrange": Basis(lagrange, "the polynomial through the computed steps"),
+    "reuse": Basis(reuse, "the last computed step, unchanged", window=1),
+    ANALYTIC: Basis(hermite, "hermite with a contraction for every layer, from how fast it changes"),
+    "chebyshev": Basis(chebyshev, "a smooth curve near the last ten computed steps", window=WINDOW),
+    "spectrum": Basis(spectrum, "half chebyshev, half a straight line", window=WINDOW),
 }
 
 

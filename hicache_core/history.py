@@ -6,7 +6,7 @@ for every place inside the network where something is forecast.
 
 import math
 from collections import deque
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from torch import Tensor
@@ -98,10 +98,10 @@ class History:
         """Take the norm of the newest first difference of a slot into the average of its layer."""
         self.trends.setdefault(layer_of(slot), TrendScale()).update(norm)
 
-    def series(self, target: float, basis: Basis, options: BasisOptions, trust: float = 1.0) -> "Series":
+    def series(self, target: float, basis: Basis, options: BasisOptions, shares: Sequence[float] = (1.0,)) -> "Series":
         """The forecasts of every slot at position ``target``; each layer with its own contraction where it has one.
 
-        trust: the share of the basis's weights; the rest is reuse.
+        shares: of the way from the newest anchor that the forecasts go, by row.
         """
         positions = [anchor.position for anchor in self.anchors]
         common = basis(positions, target, options)
@@ -109,29 +109,36 @@ class History:
             layer: basis(positions, target, replace(options, contraction=trend.contraction))
             for layer, trend in self.trends.items()
         }
-        weights = {slot: _blend(by_layer.get(layer_of(slot), common), trust) for slot in self.anchors[-1].tensors}
-        return Series(tuple(self.anchors), weights)
+        weights = {slot: by_layer.get(layer_of(slot), common) for slot in self.anchors[-1].tensors}
+        return Series(tuple(self.anchors), weights, tuple(shares))
 
 
-def _blend(weights: Weights, trust: float) -> Weights:
-    return weights if trust == 1.0 else [*(trust * w for w in weights[:-1]), trust * weights[-1] + 1.0 - trust]
+def _blend(weights: Weights, share: float) -> Weights:
+    return weights if share == 1.0 else [*(share * w for w in weights[:-1]), share * weights[-1] + 1.0 - share]
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """The forecasts of a branch at one position: weights over its anchors, by slot. Safe to read from any thread."""
+    """The forecasts of a branch at one position. Safe to read from any thread.
+
+    weights  over the anchors, by slot
+    shares   of the way from the newest anchor that a forecast goes, by row of the tensors; one for all rows
+    """
 
     anchors: tuple[Anchor, ...]
     weights: Mapping[Slot, Weights]
+    shares: tuple[float, ...] = (1.0,)
 
     @property
     def bound(self) -> float:
         """How large a forecast can be, in units of the newest anchor: the worst slot's sum_i |w_i| max_i / max_m."""
-        return max((self._bound(slot) for slot in self.weights), default=math.inf)
+        ways = {min(self.shares), max(self.shares)}
+        return max((self._bound(slot, share) for slot in self.weights for share in ways), default=math.inf)
 
-    def _bound(self, slot: Slot) -> float:
+    def _bound(self, slot: Slot, share: float) -> float:
         newest = self.anchors[-1].magnitudes[slot]
-        total = sum(abs(w) * a.magnitudes[slot] for w, a in zip(self.weights[slot], self.anchors, strict=True))
+        weights = _blend(self.weights[slot], share)
+        total = sum(abs(w) * a.magnitudes[slot] for w, a in zip(weights, self.anchors, strict=True))
         return total / newest if newest > 0.0 else (math.inf if total > 0.0 else 1.0)
 
     def like(self, slot: Slot) -> Tensor | None:
@@ -140,4 +147,4 @@ class Series:
 
     def combine(self, slot: Slot) -> Tensor:
         """The forecast of a slot, in memory of its own."""
-        return weighted_sum(self.weights[slot], [anchor.tensors[slot] for anchor in self.anchors])
+        return weighted_sum(self.weights[slot], [anchor.tensors[slot] for anchor in self.anchors], self.shares)

@@ -1,6 +1,5 @@
 """Compute or forecast: the decision at every step of one run, from the plan and the errors measured on the way."""
 
-import math
 from dataclasses import dataclass
 
 from .schedule import Plan
@@ -8,10 +7,10 @@ from .schedule import Plan
 
 @dataclass(frozen=True, slots=True)
 class _Gap:
-    """The gap planned after a computed step, in steps and not rounded, and the error that led to it."""
+    """The gap planned after a computed step, in the controller's density, and the drift that led to it."""
 
     length: float
-    error: float
+    drift: float
 
 
 class Pace:
@@ -22,7 +21,7 @@ class Pace:
         self._open = frozenset(range(total)) - plan.computed
         self._last_open = max(self._open, default=-1)
         tolerance = plan.controller.tolerance if plan.controller else 0.0
-        self._before = self._after = _Gap(1.0, tolerance)
+        self._before = self._after = _Gap(0.0, tolerance)
         self._previous, self._current = -1, -1  # the last two computed steps
         self._worst: float | None = None
         self._next = 0
@@ -39,16 +38,20 @@ class Pace:
 
         Of several evaluations in one step the worst counts.
         """
-        if self._plan.controller is None:
+        controller = self._plan.controller
+        if controller is None:
             return
         if step != self._current:
             self._previous, self._current = self._current, step
             self._before, self._worst = self._after, None
         if error is not None:
             self._worst = max(error, self._worst or 0.0)
-        if self._worst is not None:
-            elapsed = float(step - self._previous)
-            gap = self._before.length if math.floor(self._before.length) == elapsed else elapsed
-            length = self._plan.controller.next_gap(gap, self._worst, self._before.error)
-            self._after = _Gap(length, self._worst)
-        self._next = step + (1 if self._worst is None else math.floor(self._after.length))
+        if self._worst is None:
+            self._next = step + 1
+            return
+        gap = controller.length(self._previous, step)
+        if controller.reach(self._previous, self._before.length) == step:  # the planned gap ended within this step
+            gap = min(max(gap, self._before.length), controller.length(self._previous, step + 1))
+        drift = controller.drift(self._previous, step, self._worst)
+        self._after = _Gap(controller.next_gap(gap, drift, self._before.drift), drift)
+        self._next = controller.reach(step, self._after.length)

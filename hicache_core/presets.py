@@ -12,7 +12,7 @@ def speed(ratio: float) -> Settings:
 
 
 def adaptive(tolerance: float) -> Settings:
-    """Settings that compute whenever a forecast would be wrong by more than about ``tolerance``, relative RMS."""
+    """Settings that compute when forecasts would lead the latent off by about ``tolerance``, relative RMS."""
     return Settings(schedule="adaptive", tolerance=tolerance)
 
 

@@ -4,10 +4,11 @@ A policy turns settings and a range of steps into a ``Plan``. Steps outside the 
 """
 
 import itertools
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+TAIL = 0.8  # of the distance between computed steps, left behind the last one; measured (docs/schedule.md)
 
 if TYPE_CHECKING:  # settings.py imports this module for POLICIES
     from .settings import Settings
@@ -15,11 +16,17 @@ if TYPE_CHECKING:  # settings.py imports this module for POLICIES
 
 @dataclass(frozen=True, slots=True)
 class StepRange:
-    """Steps ``first`` <= k < ``stop`` of ``total`` may be forecast; the others are computed."""
+    """Steps ``first`` <= k < ``stop`` of ``total`` may be forecast; the others are computed.
+
+    density  by step, how much it matters (density.py); empty: all the same
+    moves    by step, how far it moves the latent; empty: all the same
+    """
 
     total: int
     first: int
     stop: int
+    density: tuple[float, ...] = ()
+    moves: tuple[float, ...] = ()
 
     def __contains__(self, step: int) -> bool:
         return self.first <= step < self.stop
@@ -48,17 +55,17 @@ def interval(settings: "Settings", steps: StepRange) -> Plan:
 
 
 def budget(settings: "Settings", steps: StepRange) -> Plan:
-    """As many computed steps as ``speed`` allows: a dense head, then gaps that grow smoothly by ``growth``.
+    """As many computed steps as ``speed`` allows, spread so that equal shares of the density lie between them.
 
     Never fewer than the warm-up and one more: where that is too many for the speed, the plan says so. Steps computed
     before the range count as warm-up.
     """
-    outside = _outside(steps)
-    free = steps.stop - steps.first
     wanted = round(steps.total / settings.speed)
-    head = max(0, settings.warmup_steps - steps.first)
-    calls = min(free, max(wanted - len(outside), head + 1))
-    chosen = outside | {steps.first + k for k in growing_gaps(free, calls, head, settings.growth)}
+    start = min(steps.stop, max(steps.first, settings.warmup_steps))
+    fixed = _outside(steps) | frozenset(range(steps.first, start))
+    free = range(start, steps.stop)
+    spent = spread([_density(steps)[k] for k in free], max(wanted - len(fixed), 1))
+    chosen = fixed | {free[k] for k in spent}
     if len(chosen) <= max(1, wanted):
         return Plan(chosen)
     reason = (
@@ -68,53 +75,94 @@ def budget(settings: "Settings", steps: StepRange) -> Plan:
     return Plan(chosen, message=reason)
 
 
-def growing_gaps(steps: int, calls: int, warmup: int, growth: float) -> list[int]:
-    """``calls`` distinct steps out of ``steps``: 0 .. warmup - 1, then gaps in geometric progression.
+def spread(density: Sequence[float], calls: int) -> list[int]:
+    """``calls`` indices of ``density``, at equal distances in it, and none twice.
 
-    The gap after the last computed step belongs to the progression, so the tail is as sparse as its neighbourhood.
+    The computed step before the first index counts as one; behind the last index lies most of a distance (TAIL).
     """
-    if calls >= steps:
-        return list(range(steps))
-    head = min(warmup, calls)
-    rest = calls - head
-    ratios = [growth ** (j - rest) for j in range(rest + 1)]  # at most 1, so that nothing overflows
-    spare = steps - calls  # to spread over the gaps beyond one each
-    ends = itertools.accumulate(spare * ratio / sum(ratios) for ratio in ratios[:rest])
-    return [*range(head), *(head + j + math.floor(end + 0.5) for j, end in enumerate(ends))]
+    if calls >= len(density):
+        return list(range(len(density)))
+    filled = itertools.accumulate(rates(density, calls + TAIL))
+    whole = [int(total + 1e-9) for total in filled]
+    return [k for k, (before, after) in enumerate(zip([0, *whole], whole, strict=False)) if after > before]
+
+
+def rates(density: Sequence[float], calls: float) -> list[float]:
+    """Calls per step, in proportion to the density and at most one each, ``calls`` in all (fewer than steps)."""
+    density = density if sum(density) > 0.0 else [1.0] * len(density)
+    full: set[int] = set()
+    while True:
+        rest = sum(d for k, d in enumerate(density) if k not in full)
+        scale = (calls - len(full)) / rest if rest > 0.0 else 0.0
+        over = {k for k, d in enumerate(density) if k not in full and d * scale >= 1.0}
+        if not over:
+            return [1.0 if k in full else d * scale for k, d in enumerate(density)]
+        full |= over
 
 
 @dataclass(frozen=True, slots=True)
 class GapController:
-    """PI step-size control (Hairer, Norsett, Wanner, Solving ODEs I, II.4; Soderlind 2003) of the gap in steps.
+    """PI step-size control (Hairer, Norsett, Wanner, Solving ODEs I, II.4; Soderlind 2003) of the gap.
 
-    The error of a forecast of order O grows like gap^(O + 1); the exponents are the usual 0.7 / p and 0.4 / p.
+    A gap is measured in the density of its steps, where errors of a forecast of order O grow like gap^(O + 1) all along
+    the run; the exponents are the usual 0.7 / p and 0.4 / p. max_gap: in steps. density, moves: by step.
     """
 
     tolerance: float
     max_gap: int
     order: int
+    density: tuple[float, ...]
+    moves: tuple[float, ...]
 
     def next_gap(self, gap: float, error: float, previous_error: float) -> float:
-        """The next gap after a gap whose forecast had the relative ``error``, and the one before ``previous_error``."""
+        """The next gap after a gap whose forecast had this ``error``, and the one before ``previous_error``."""
         p = self.order + 1
         floor = 1e-3 * self.tolerance
         integral = (self.tolerance / max(error, floor)) ** (0.7 / p)
         proportional = (max(previous_error, floor) / self.tolerance) ** (0.4 / p)
-        factor = min(2.0, max(0.3, integral * proportional))
-        return min(float(self.max_gap), max(1.0, gap * factor))
+        return gap * min(2.0, max(0.3, integral * proportional))
+
+    def length(self, step: int, other: int) -> float:
+        """The gap between two computed steps."""
+        return sum(self.density[step + 1 : other + 1])
+
+    def drift(self, step: int, other: int, error: float) -> float:
+        """What a relative error of the forecast at its end makes of a gap: how far it may have led the latent off."""
+        return error * sum(self.moves[step:other])
+
+    def reach(self, step: int, gap: float) -> int:
+        """The step to compute after ``step``: the last one within the gap, but the next one at least."""
+        filled = itertools.accumulate(self.density[step + 1 : step + 1 + self.max_gap])
+        return step + max(1, sum(total <= gap * (1.0 + 1e-9) for total in filled))
 
 
 def adaptive(settings: "Settings", steps: StepRange) -> Plan:
-    """Compute the head and the last step; between them the gaps follow the measured error of each forecast."""
-    head = frozenset(k for k in range(steps.first, steps.first + settings.warmup_steps) if k < steps.total)
-    tail = frozenset(range(steps.total)[-1:])
+    """Compute the head; after it the gaps follow the measured error of each forecast."""
+    head = frozenset(range(steps.first, min(steps.total, steps.first + settings.warmup_steps)))
     if settings.tolerance <= 0.0:
         return Plan(frozenset(range(steps.total)))
-    return Plan(_outside(steps) | head | tail, GapController(settings.tolerance, settings.max_gap, settings.degree))
+    controller = GapController(settings.tolerance, settings.max_gap, settings.degree, _density(steps), _moves(steps))
+    return Plan(_outside(steps) | head, controller)
 
 
-POLICIES: dict[str, Policy] = {"budget": budget, "interval": interval, "adaptive": adaptive}
+def listed(settings: "Settings", steps: StepRange) -> Plan:
+    """The steps of ``settings.steps``, and the warm-up; a run that is too short for some of them says so."""
+    wanted = frozenset(settings.steps) | frozenset(range(min(settings.warmup_steps, steps.total)))
+    missing = sorted(k for k in settings.steps if k >= steps.total)
+    message = f"steps {', '.join(map(str, missing))} are listed, but the run has only {steps.total} steps"
+    return Plan(_outside(steps) | frozenset(k for k in wanted if k < steps.total), message=message if missing else "")
+
+
+POLICIES: dict[str, Policy] = {"budget": budget, "interval": interval, "adaptive": adaptive, "listed": listed}
 
 
 def _outside(steps: StepRange) -> frozenset[int]:
     return frozenset(k for k in range(steps.total) if k not in steps)
+
+
+def _density(steps: StepRange) -> tuple[float, ...]:
+    return steps.density or (1.0,) * steps.total
+
+
+def _moves(steps: StepRange) -> tuple[float, ...]:
+    return steps.moves or (1.0,) * steps.total

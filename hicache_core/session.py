@@ -18,7 +18,7 @@ from .schedule import POLICIES
 from .settings import Settings
 from .steps import StepCursor, step_range
 from .timeline import Timeline
-from .trust import TrendTrust
+from .trust import FULL, NONE, Trend, TrendTrust
 
 Key = Hashable  # of a call of the network
 Branch = Hashable  # of one condition in it
@@ -34,6 +34,8 @@ class Session:
     end_sigma    no forecast below this noise level
     correct_drift  whether the sampler is one whose steps the corrector understands
     smooth       whether the sampler adds no noise, so that the trend of its directions means something
+    follow_trend  whether forecasts get better by following a trend even so, where ``smooth`` is not
+    flow         whether noise replaces the picture instead of being added to it (density.py)
     clock        seconds; replaced in tests
 
     ``sigma`` is the noise level of the last evaluation; ``evaluations`` counts them, ``forecasts`` those for which a
@@ -51,19 +53,22 @@ class Session:
         end_sigma: float = 0.0,
         correct_drift: bool = False,
         smooth: bool = False,
+        follow_trend: bool = True,
+        flow: bool = True,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        steps = step_range(sigmas, start_sigma, end_sigma)
+        steps = step_range(sigmas, start_sigma, end_sigma, flow)
         self._settings = settings
         self._total = steps.total
         self._sigmas = sigmas
         self._corrector = DriftCorrector(sigmas) if correct_drift and settings.corrector else None
         self._trust = TrendTrust() if smooth and settings.stabilizer else None
+        self._untold = FULL if smooth or follow_trend or not settings.stabilizer else NONE
         self._plan = POLICIES[settings.schedule](settings, steps)
         self._pace = Pace(self._plan, self._total)
         self._cursor = StepCursor(sigmas)
         self._options = BasisOptions(settings.order, settings.contraction, first_ready=settings.warmup_steps - 1)
-        self._keep = settings.degree + 1
+        self._keep = settings.anchors
         self._histories: dict[Key, History] = {}
         self._ordinals: Counter[Hashable] = Counter()
         self._timeline = Timeline(clock)
@@ -164,8 +169,9 @@ class Session:
     @property
     def wants_directions(self) -> bool:
         """Whether ``correct`` has anything to do in this run from here on."""
-        pending = self._corrector is not None and self._corrector.pending
-        return pending or (self.wants_anchors and (self._corrector is not None or self._trust is not None))
+        if self._corrector is not None and (self._corrector.pending or not self._compute):
+            return True
+        return self.wants_anchors and (self._corrector is not None or self._trust is not None)
 
     def correct(self, direction: Tensor, was_forecast: bool) -> Tensor | None:
         """What to add to the guided direction that the sampler just got, None if there is nothing to undo.
@@ -181,7 +187,7 @@ class Session:
             self._trust.computed(self._position, direction)
         if self._corrector is None:
             return None
-        addition = self._corrector.computed(self._step, direction, self._trusted)
+        addition = self._corrector.computed(self._step, direction, self._trend)
         if addition is not None:
             self._timeline.mark_corrected()
         return addition
@@ -224,8 +230,8 @@ class Session:
             self._histories = {k: h for k, h in self._histories.items() if h.newest > horizon}
 
     @property
-    def _trusted(self) -> float:
-        return self._trust.value if self._trust is not None else 1.0
+    def _trend(self) -> Trend:
+        return self._trust.trend if self._trust is not None else self._untold
 
     @property
     def _anchors_needed(self) -> int:
@@ -237,7 +243,7 @@ class Session:
             return None, "too few computed evaluations to forecast from"
         if history.signature != signature:
             return None, "the conditions or the latent changed"
-        series = history.series(self._position, BASES[self._settings.basis], self._options, self._trusted)
+        series = history.series(self._position, BASES[self._settings.basis], self._options, self._trend.shares)
         if series.bound > self._settings.explosion_limit:
             return None, "the forecast could explode"
         return series, ""

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import cast
 
 from .basis import BASES, MAX_ORDER
 from .schedule import POLICIES
@@ -10,10 +11,11 @@ from .schedule import POLICIES
 # Where forecasts are made, from the network's output to every attention and MLP inside it (docs/levels.md).
 LEVELS = ("output", "stack", "block", "module")
 
+MOST_STEPS = 10_000  # as in the host's samplers
+
 # Lowest and highest value of every numeric setting; whole numbers where both ends are.
 RANGES: dict[str, tuple[float, float]] = {
     "speed": (1.0, 10.0),
-    "growth": (0.8, 2.0),
     "interval": (1, 20),
     "tolerance": (0.0, 1.0),
     "max_gap": (1, 50),
@@ -36,10 +38,10 @@ class Settings:
 
     schedule        which policy of ``POLICIES`` says where the network is computed
     speed           budget: evaluations divided by computed evaluations
-    growth          budget: each gap between computed steps is about this many times the one before
     interval        interval: one step in this many is computed (N in the paper)
-    tolerance       adaptive: relative error that a forecast may have when the network is computed again
+    tolerance       adaptive: how far the forecasts of one gap may lead the latent off, relative to its size
     max_gap         adaptive: never more than this many steps from one computed step to the next
+    steps           listed: the steps to compute, counted from 0
     warmup_steps    computed steps before the first forecast (first_enhance in the paper)
     level           which of ``LEVELS`` the forecasts are made at
     basis           which weights of ``BASES`` the forecast uses
@@ -49,19 +51,19 @@ class Settings:
     end_percent     share of the sampling after which every step is computed
     explosion_limit a forecast that could exceed this many times the newest anchor is refused
     corrector       undo the drift of forecasts at the next computed step, with samplers that allow it
-    stabilizer      forecasts keep as much of a trend as the last one was borne out, with samplers that add no noise
+    stabilizer      forecasts keep as much of a trend as the last one was borne out; none of it where noise is added
     """
 
     schedule: str = "budget"
     speed: float = 2.5
-    growth: float = 1.0
     interval: int = 3
-    tolerance: float = 0.05
-    max_gap: int = 8
-    warmup_steps: int = 3
+    tolerance: float = 0.005
+    max_gap: int = 12
+    steps: tuple[int, ...] = ()
+    warmup_steps: int = 1
     level: str = "output"
     basis: str = "hermite"
-    order: int = 2
+    order: int = 1
     contraction: float = 0.7
     start_percent: float = 0.0
     end_percent: float = 1.0
@@ -70,9 +72,14 @@ class Settings:
     stabilizer: bool = True
 
     @property
+    def anchors(self) -> int:
+        """How many anchors a history holds."""
+        return BASES[self.basis].anchors(self.order)
+
+    @property
     def degree(self) -> int:
         """The order that the basis really uses."""
-        return 0 if self.basis == "reuse" else self.order
+        return min(self.order, self.anchors - 1)
 
     def __post_init__(self) -> None:
         _one_of("schedule", self.schedule, POLICIES)
@@ -80,6 +87,7 @@ class Settings:
         _one_of("basis", self.basis, BASES)
         for name, (low, high) in RANGES.items():
             _within(name, getattr(self, name), low, high)
+        _step_list(self.steps, needed=self.schedule == "listed")
         _switch("corrector", self.corrector)
         _switch("stabilizer", self.stabilizer)
         if self.start_percent > self.end_percent:
@@ -94,9 +102,30 @@ def _one_of(name: str, value: str, allowed: Collection[str]) -> None:
         raise SettingsError(f"{name} is {value!r}: choose one of {', '.join(allowed)}.")
 
 
+def _step_list(steps: object, needed: bool) -> None:
+    numbers = cast("tuple[object, ...]", steps) if isinstance(steps, tuple) else (None,)
+    if not all(isinstance(k, int) and not isinstance(k, bool) and k >= 0 for k in numbers):
+        raise SettingsError(f"steps is {steps!r}: it must be a tuple of whole numbers, 0 for the first step.")
+    if needed and not steps:
+        raise SettingsError("steps is empty: list the steps to compute, such as 0, 4, 8-10.")
+
+
 def _switch(name: str, value: object) -> None:
     if not isinstance(value, bool):
         raise SettingsError(f"{name} is {value!r}: it must be True or False.")
+
+
+def parse_steps(text: str) -> tuple[int, ...]:
+    """Steps written as "0, 4, 8-10", in order and without repeats. Raises SettingsError if it is something else."""
+    found: set[int] = set()
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        first, dash, last = (piece.strip() for piece in part.partition("-"))
+        if not (first.isdecimal() and (last.isdecimal() if dash else True)) or (dash and int(last) < int(first)):
+            raise SettingsError(f"steps has {part!r} in it: write whole numbers and ranges, such as 0, 4, 8-10.")
+        if int(last or first) >= MOST_STEPS:
+            raise SettingsError(f"steps has {part!r} in it: the highest step is {MOST_STEPS - 1}.")
+        found.update(range(int(first), int(last or first) + 1))
+    return tuple(sorted(found))
 
 
 def _within(name: str, value: object, low: float, high: float) -> None:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from .density import step_density, step_moves
 from .schedule import StepRange
 
 TOLERANCE = 1e-5  # relative; noise levels pass through float32
@@ -43,9 +44,12 @@ class StepCursor:
         return self._index - (sigma - here) / (before - here)
 
 
-def step_range(sigmas: Sequence[float], start_sigma: float, end_sigma: float) -> StepRange:
-    """The steps whose noise level lies between start_sigma and end_sigma, of ``len(sigmas) - 1`` steps."""
+def step_range(sigmas: Sequence[float], start_sigma: float, end_sigma: float, flow: bool = True) -> StepRange:
+    """The steps whose noise level lies between start_sigma and end_sigma, of ``len(sigmas) - 1`` steps.
+
+    flow: what the noise levels mean (density.py).
+    """
     total = max(0, len(sigmas) - 1)
     first = next((k for k in range(total) if sigmas[k] <= start_sigma * (1.0 + TOLERANCE)), total)
     stop = next((k for k in range(first, total) if sigmas[k] < end_sigma * (1.0 - TOLERANCE)), total)
-    return StepRange(total, first, stop)
+    return StepRange(total, first, stop, step_density(sigmas, flow), step_moves(sigmas, flow))

@@ -1,23 +1,56 @@
-"""How far a trend may be trusted: as far as the one before it was borne out.
+"""How far a trend may be trusted, by what became of the one before it.
 
 Between computed steps at p0 < p1 the guided direction v had the slope a = (v1 - v0) / (p1 - p0); the next computed
 step, at p2, shows the slope b = (v2 - v1) / (p2 - p1). The multiple of a that comes nearest to b,
 
-    trust = <b, a> / <a, a>, cut to 0 .. 1,
+    r = <b, a> / <a, a>,
 
-is the share of their trend that the next forecasts keep; the rest is reuse. On a smooth path it is near 1. Where
-guidance makes the path stiff, the network pulls back what a forecast let drift: slopes alternate, and extrapolating
-them, or correcting for what is being pulled back already, feeds the oscillation.
+is measured for every picture of a batch. On a smooth path it is near 1. Where guidance makes the path stiff the network
+pulls back what a forecast let drift: slopes alternate, r is negative, and extrapolating them, or correcting for what is
+being pulled back already, feeds the oscillation. What follows from r:
+
+    share   of the trend that forecasts follow    min(r, 1);  r < 0: -(r / (1 - r))^2;  unknown: 0
+    undo    share of the drift that is corrected  1;  r <= -1: 0;  unknown: 1/2
+    bends   the path between computed steps is a parabola instead of a line: where r < 0
+
+The negative share is where an oscillation comes to rest: if reusing v multiplies the distance from the slow path by r
+in each gap, as a step z = 1 - r times too long does, going ((z - 1) / z)^2 of the way back lands on it.
 """
+
+import math
+from dataclasses import dataclass
+from typing import cast
 
 from torch import Tensor
 
 
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """By picture of the batch: what of the last slope came true, None while there is none to compare."""
+
+    ratios: tuple[float | None, ...] = (None,)
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        return tuple(map(_share, self.ratios))
+
+    @property
+    def undo(self) -> tuple[float, ...]:
+        return tuple(0.5 if r is None else float(r > -1.0) for r in self.ratios)
+
+    @property
+    def bends(self) -> tuple[float, ...]:
+        return tuple(float(r is not None and r < 0.0) for r in self.ratios)
+
+
+FULL, NONE = Trend((1.0,)), Trend((0.0,))
+
+
 class TrendTrust:
-    """The newest computed direction and the slope that led to it; ``value`` is 1 until two slopes are known."""
+    """The newest computed direction and the slope that led to it; ``trend`` is what they tell."""
 
     def __init__(self) -> None:
-        self.value = 1.0
+        self.trend = Trend()
         self._newest: tuple[float, Tensor] | None = None
         self._slope: Tensor | None = None
 
@@ -27,7 +60,7 @@ class TrendTrust:
         return tuple(tensor for tensor in held if tensor is not None)
 
     def computed(self, position: float, direction: Tensor) -> None:
-        """Take in a computed direction; it must not be written to afterwards. Reads one number from the device.
+        """Take in a computed direction (B, ...); it must not be written to afterwards. Reads B numbers from the device.
 
         One that is not behind the last (a second evaluation in a step) only takes its place.
         """
@@ -35,11 +68,18 @@ class TrendTrust:
             before, anchor = self._newest
             slope = (direction - anchor).div_(position - before)
             if self._slope is not None:
-                self.value = _cut(float((slope * self._slope).sum() / self._slope.square().sum()))
+                self.trend = Trend(_ratios(slope, self._slope))
             self._slope = slope
         self._newest = (position, direction)
 
 
-def _cut(ratio: float) -> float:
-    """nan, from slopes that are zero or not finite, is no trust."""
-    return min(1.0, ratio) if ratio > 0.0 else 0.0
+def _ratios(slope: Tensor, before: Tensor) -> tuple[float, ...]:
+    slope, before = slope.flatten(1).float(), before.flatten(1).float()
+    return tuple(cast("list[float]", ((slope * before).sum(1) / before.square().sum(1)).tolist()))
+
+
+def _share(ratio: float | None) -> float:
+    """No trust in nan, from slopes that are zero or not finite."""
+    if ratio is None or not math.isfinite(ratio):
+        return 0.0
+    return min(1.0, ratio) if ratio >= 0.0 else -((ratio / (1.0 - ratio)) ** 2)

@@ -39,6 +39,10 @@ def _paper(chosen: Settings | None, speed: float, tolerance: float) -> Settings:
     )
 
 
+def _listed_steps(chosen: Settings | None, speed: float, tolerance: float) -> Settings:
+    return replace(chosen or Settings(), schedule="listed")
+
+
 @dataclass(frozen=True)
 class Mode:
     """What the widgets mean in a mode, and how the tooltip says it."""
@@ -50,15 +54,19 @@ class Mode:
 # Widget values are saved by position: append modes and widgets, never reorder or remove them.
 MODES = {
     "target speed": Mode(
-        _target_speed, "computes one step in 'speed': the first ones, where the picture forms, then evenly spread."
+        _target_speed,
+        "computes one step in 'speed', most of them where steps are long and detail appears: near the end.",
     ),
     "even intervals": Mode(_even_intervals, "after the warm-up, computes every n-th step, n = 'speed' rounded."),
-    "adaptive": Mode(_adaptive, "spaces the computed steps so that forecasts are off by about 'tolerance'."),
+    "adaptive": Mode(
+        _adaptive, "spaces the computed steps so that the forecasts between two of them err by about 'tolerance'."
+    ),
     "paper": Mode(
         _paper,
         "HiCache as published, for Flux and Qwen-Image. Computes three steps, then every n-th, n = 'speed' rounded; "
         "forecasts every attention and MLP in the others. Its authors use n = 7 for both. Needs memory.",
     ),
+    "listed steps": Mode(_listed_steps, "computes the steps written in HiCache Settings."),
 }
 
 
@@ -90,19 +98,19 @@ class HiCachePatchModel(io.ComfyNode):
                     display_mode=io.NumberDisplay.slider,
                     tooltip=(
                         "Steps of the sampler divided by steps the network computes. 1 computes every step and changes "
-                        "nothing. Not used by the adaptive mode."
+                        "nothing. Not used by the modes adaptive and listed steps."
                     ),
                 ),
                 io.Float.Input(
                     "tolerance",
-                    default=0.05,
+                    default=Settings().tolerance,
                     min=RANGES["tolerance"][0],
                     max=RANGES["tolerance"][1],
-                    step=0.01,
+                    step=0.001,
                     advanced=True,
                     tooltip=(
-                        "Adaptive mode only: relative error (RMS) of a forecast to aim at. "
-                        "Smaller is closer to the full run and slower; 0 computes every step."
+                        "Adaptive mode only: how far the forecasts between two computed steps may lead the picture "
+                        "off, as a share of its size. Smaller is closer to the full run and slower; 0 computes all."
                     ),
                 ),
                 SettingsType.Input(

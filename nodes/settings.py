@@ -4,7 +4,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..hicache_core import LEVELS, RANGES, Settings, SettingsError
+from ..hicache_core import LEVELS, RANGES, Settings, SettingsError, parse_steps
 from ..hicache_core.basis import BASES
 
 SettingsType = io.Custom("HICACHE_SETTINGS")
@@ -41,10 +41,7 @@ def _inputs() -> list[Any]:
             default=Settings().basis,
             tooltip=(
                 "How a skipped step follows from computed ones.\n"
-                "hermite: HiCache, damped by the contraction. taylor: TaylorSeer. dual_taylor: TaylorSeer with "
-                "HiCache's scaling. lagrange: the polynomial through the computed steps. reuse: the last "
-                "computed step, unchanged. analytic: hermite with a contraction for every layer, from how fast "
-                "it changes."
+                + "\n".join(f"{name}: {basis.about}." for name, basis in BASES.items())
             ),
         ),
         _number(
@@ -67,13 +64,6 @@ def _inputs() -> list[Any]:
 def _advanced_inputs() -> list[Any]:
     """Folded away; they follow the others, and new ones go to the end."""
     return [
-        _number(
-            "growth",
-            "Target speed: each gap between computed steps is about this many times the one before. "
-            "1 spreads them evenly.",
-            step=0.05,
-            advanced=True,
-        ),
         _number("max_gap", "Adaptive: most steps from one computed step to the next.", advanced=True),
         _number(
             "explosion_limit",
@@ -103,7 +93,13 @@ def _advanced_inputs() -> list[Any]:
         _switch(
             "stabilizer",
             "Follow a trend only as far as the last one came true. Keeps strong guidance (CFG) from oscillating. "
-            "Costs no network call. Not for samplers that add noise.",
+            "Costs no network call. With most samplers that add noise, forecasts follow no trend at all.",
+        ),
+        io.String.Input(
+            "steps",
+            default="",
+            advanced=True,
+            tooltip="For the mode 'listed steps': which steps to compute, the first one is 0, such as 0, 4, 8-10.",
         ),
     ]
 
@@ -127,5 +123,5 @@ class HiCacheSettings(io.ComfyNode):
         return complaint(start_percent=start_percent, end_percent=end_percent)
 
     @classmethod
-    def execute(cls, **settings: Any) -> io.NodeOutput:
-        return io.NodeOutput(Settings(**settings))
+    def execute(cls, steps: str = "", **settings: Any) -> io.NodeOutput:
+        return io.NodeOutput(Settings(steps=parse_steps(steps), **settings))

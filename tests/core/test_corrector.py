@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hicache_core import Session, Settings
+from hicache_core import OUTPUT, Session, Settings
 from hicache_core.corrector import DriftCorrector
 
 SIGMAS = [1.0, 0.93, 0.84, 0.72, 0.6, 0.45, 0.28, 0.1, 0.0]
@@ -80,3 +80,18 @@ def test_a_session_corrects_only_where_sampler_and_settings_allow(allowed, setti
     session = Session(Settings(corrector=setting), SIGMAS, correct_drift=allowed)
     session.begin(1.0, "main")
     assert not session.wants_directions
+
+
+@pytest.mark.parametrize("last", [6, 7])
+def test_the_last_computed_step_makes_up_for_a_gap_of_any_length(last):
+    """Also for a single step, after which nothing is forecast any more."""
+    session = Session(Settings(schedule="listed", steps=(0, 3, 5, last)), SIGMAS, correct_drift=True)
+    corrected = []
+    for k, sigma in enumerate(SIGMAS[:-1]):
+        key = session.begin(sigma, "main")
+        forecast = session.forecast(key, {0: "same"}) is not None
+        if not forecast and session.wants_anchors:
+            session.record(key, {0: ("same", {OUTPUT: direction(k)[None]})})
+        if session.wants_directions and session.correct(direction(k)[None], was_forecast=forecast) is not None:
+            corrected.append(k)
+    assert corrected == [k for k in (3, 5, last) if k != last or last == 7]

@@ -15,7 +15,7 @@ def adaptive_pace(total=60, **changes):
 
 
 def walk(pace, total, error_of_gap):
-    """Computed steps, when a forecast over g steps has the error error_of_gap(g)."""
+    """Computed steps, when a forecast over g steps has the error error_of_gap(g); each step moves by 1."""
     computed = []
     for step in range(total):
         if pace.must_compute(step):
@@ -27,7 +27,7 @@ def walk(pace, total, error_of_gap):
 
 @pytest.mark.parametrize("gap", [2, 3, 5])
 def test_gaps_settle_where_the_error_meets_the_tolerance(gap):
-    computed = walk(adaptive_pace(tolerance=0.08), 60, lambda g: 0.08 * (g / (gap + 0.5)) ** 2)
+    computed = walk(adaptive_pace(tolerance=0.08), 60, lambda g: 0.08 * (g / (gap + 0.5)) ** 2 / g)
     gaps = [b - a for a, b in itertools.pairwise(computed)][:-1]
     assert set(gaps[-4:]) <= {gap, gap + 1}
 

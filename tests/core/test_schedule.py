@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from hicache_core import Settings, presets
-from hicache_core.schedule import POLICIES, GapController, StepRange, growing_gaps
+from hicache_core.schedule import POLICIES, GapController, StepRange, rates, spread
 
 
 def computed(settings, total, first=0, stop=None):
@@ -39,11 +39,25 @@ def test_budget_reaches_the_speed_after_its_head(total, ratio):
     assert all(0 <= k < total for k in steps)
 
 
-def test_budget_gaps_grow_and_the_tail_is_no_sparser_than_the_last_gap_warrants():
-    steps = [*computed(Settings(speed=5.0, growth=1.15), 50), 50]
-    gaps = [b - a for a, b in pairwise(steps[2:])]
-    assert all(b >= a - 1 for a, b in pairwise(gaps))
-    assert gaps[-1] <= 1.5 * gaps[-2]
+def test_budget_leaves_equal_shares_of_the_density_between_computed_steps():
+    density = tuple(0.01 + (k / 60) ** 2 for k in range(60))
+    plan = POLICIES["budget"](presets.speed(5.0), StepRange(60, 0, 60, density))
+    steps = sorted(plan.computed)
+    shares = [sum(density[a + 1 : b + 1]) for a, b in pairwise(steps)]
+    assert max(shares) - min(shares) <= 2 * max(density)
+    gaps = [b - a for a, b in pairwise(steps)]
+    assert gaps[0] > 3 * gaps[-1]
+
+
+def test_where_the_density_is_high_every_step_is_computed_and_the_others_share_what_is_left():
+    density = [1.0] * 20 + [50.0] * 3
+    assert rates(density, 7.0) == [0.2] * 20 + [1.0] * 3
+    assert spread(density, 7)[-3:] == [20, 21, 22]
+
+
+def test_without_any_density_steps_are_spread_evenly():
+    assert spread([0.0] * 50, 12) == spread([1.0] * 50, 12)
+    assert {b - a for a, b in pairwise(spread([1.0] * 50, 12))} <= {3, 4, 5}
 
 
 def test_steps_computed_before_the_range_are_the_warm_up():
@@ -54,25 +68,19 @@ def test_steps_computed_before_the_range_are_the_warm_up():
 
 
 def test_long_runs_do_not_overflow():
-    assert len(computed(Settings(speed=2.0, growth=2.0), 5000)) == 2500
+    assert len(computed(presets.speed(2.0), 5000)) == 2500
 
 
 def test_budget_says_what_it_cannot_reach():
-    plan = POLICIES["budget"](presets.speed(5.0), StepRange(8, 0, 8))
-    assert plan.message.startswith("speed 5 is out of reach: 4 of 8 steps must be computed; sample more steps")
+    plan = POLICIES["budget"](presets.speed(5.0), StepRange(4, 0, 4))
+    assert plan.message.startswith("speed 5 is out of reach: 2 of 4 steps must be computed; sample more steps")
     assert POLICIES["budget"](presets.speed(5.0), StepRange(50, 0, 50)).message == ""
     assert POLICIES["budget"](presets.speed(1.0), StepRange(4, 0, 4)).message == ""
 
 
-def test_growth_one_spreads_evenly():
-    steps = growing_gaps(50, 12, warmup=2, growth=1.0)
-    gaps = {b - a for a, b in pairwise(steps[1:])}
-    assert gaps <= {4, 5}
-
-
 @pytest.mark.parametrize("schedule", POLICIES)
 def test_steps_outside_the_range_are_computed(schedule):
-    settings = Settings(schedule=schedule, speed=5.0, interval=5)
+    settings = Settings(schedule=schedule, speed=5.0, interval=5, steps=(9,))
     steps = computed(settings, 40, first=6, stop=30)
     assert {*range(6), *range(30, 40)} <= set(steps)
 
@@ -83,20 +91,32 @@ def test_budget_counts_the_computed_steps_outside_its_range():
 
 @pytest.mark.parametrize("schedule", POLICIES)
 def test_no_steps_is_no_work(schedule):
-    assert computed(Settings(schedule=schedule), 0) == []
+    assert computed(Settings(schedule=schedule, steps=(0,)), 0) == []
 
 
-def test_adaptive_protects_head_and_last_step():
-    assert computed(Settings(schedule="adaptive", warmup_steps=3), 20) == [0, 1, 2, 19]
+def test_listed_steps_are_computed_and_those_behind_the_end_are_named():
+    settings = Settings(schedule="listed", steps=(0, 4, 8, 25, 30))
+    assert computed(settings, 50) == [0, 4, 8, 25, 30]
+    plan = POLICIES["listed"](settings, StepRange(20, 0, 20))
+    assert plan.computed == {0, 4, 8}
+    assert plan.message == "steps 25, 30 are listed, but the run has only 20 steps"
+
+
+def test_adaptive_knows_only_its_head_beforehand():
+    assert computed(Settings(schedule="adaptive", warmup_steps=3), 20) == [0, 1, 2]
 
 
 def test_adaptive_with_zero_tolerance_computes_everything():
     assert computed(Settings(schedule="adaptive", tolerance=0.0), 20) == list(range(20))
 
 
+def controller(tolerance=0.1, max_gap=20, order=1, total=60):
+    return GapController(tolerance, max_gap, order, density=(0.5,) * total, moves=(0.1,) * total)
+
+
 def test_the_controller_settles_where_the_error_meets_the_tolerance():
-    """A model error of k gap^(order + 1): the gap must converge to (tolerance / k)^(1 / p)."""
-    control = GapController(tolerance=0.08, max_gap=20, order=1)
+    """An error of k gap^(order + 1): the gap must converge to (tolerance / k)^(1 / p)."""
+    control = controller(tolerance=0.08)
     gap, previous = 1.0, None
     for _ in range(40):
         error = 0.005 * gap**2
@@ -104,7 +124,16 @@ def test_the_controller_settles_where_the_error_meets_the_tolerance():
     assert gap == pytest.approx((0.08 / 0.005) ** 0.5, rel=0.02)
 
 
-def test_the_controller_is_bounded():
-    control = GapController(tolerance=0.1, max_gap=6, order=2)
-    assert control.next_gap(5.0, 0.0, 0.0) == 6.0
-    assert control.next_gap(2.0, 1e9, 0.1) == 1.0
+def test_the_controller_changes_a_gap_by_a_bounded_factor():
+    assert controller().next_gap(5.0, 0.0, 0.0) == 10.0
+    assert controller().next_gap(2.0, 1e9, 0.1) == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize(("gap", "step"), [(0.1, 11), (1.0, 12), (1.4, 12), (1.5, 13), (100.0, 17)])
+def test_a_gap_reaches_the_last_step_within_it_one_step_at_least_and_max_gap_at_most(gap, step):
+    assert controller(max_gap=7).reach(10, gap) == step
+
+
+def test_an_error_weighs_as_much_as_the_gap_moved():
+    assert controller().length(10, 14) == pytest.approx(2.0)
+    assert controller().drift(10, 14, error=0.5) == pytest.approx(0.2)

@@ -2,11 +2,11 @@ from dataclasses import FrozenInstanceError, fields, replace
 
 import pytest
 
-from hicache_core import RANGES, Settings, SettingsError, presets
+from hicache_core import RANGES, Settings, SettingsError, parse_steps, presets
 
 
 def test_defaults_are_valid_and_every_number_has_a_range():
-    numbers = {f.name for f in fields(Settings) if not isinstance(getattr(Settings(), f.name), str | bool)}
+    numbers = {f.name for f in fields(Settings) if not isinstance(getattr(Settings(), f.name), str | bool | tuple)}
     assert numbers == set(RANGES)
 
 
@@ -55,6 +55,30 @@ def test_settings_are_frozen_and_replace_validates():
 def test_corrector_is_a_boolean():
     with pytest.raises(SettingsError, match="corrector is 1: it must be True or False"):
         Settings(corrector=1)
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"), [("", ()), ("0", (0,)), (" 8 - 10, 0,4,4, ", (0, 4, 8, 9, 10)), ("3-3", (3,))]
+)
+def test_steps_are_written_as_numbers_and_ranges(text, steps):
+    assert parse_steps(text) == steps
+
+
+@pytest.mark.parametrize("text", ["a", "1.5", "4-2", "-3", "1-", "1 2", "99999", "0-99999999999"])
+def test_what_is_not_a_step_is_named(text):
+    with pytest.raises(SettingsError, match=f"^steps has '{text}' in it: "):
+        parse_steps(text)
+
+
+@pytest.mark.parametrize("steps", [[1], (1.0,), (-1,), (True,), "1"])
+def test_steps_are_a_tuple_of_whole_numbers(steps):
+    with pytest.raises(SettingsError, match=r"^steps is "):
+        Settings(steps=steps)
+
+
+def test_listed_needs_a_list():
+    with pytest.raises(SettingsError, match=r"^steps is empty"):
+        Settings(schedule="listed")
 
 
 def test_presets():

@@ -64,7 +64,7 @@ def test_lcm_is_computed_and_says_so(flux, job, caplog):
 def test_guidance_forecasts_both_conditions(flux, job):
     wrong, report = compare(flux, replace(job, cfg=3.0, steps=40), presets.speed(2.0))
     assert wrong < CLOSE
-    assert report.bytes_held == (2 * 3 + 3) * 16**3 * 4  # two histories, the corrector and the stabilizer
+    assert report.bytes_held == (2 * 2 + 4) * 16**3 * 4  # two histories; the corrector and the stabilizer
 
 
 def test_a_batch_keeps_its_pictures_apart(flux, job):
@@ -178,7 +178,7 @@ def test_the_corrector_brings_the_picture_closer(flux, job, sampler):
     # On average it helps uni_pc by 0.1 dB (benchmarks/results/corrector_test.md), not on every picture.
     assert corrected < plain * (1.1 if sampler == "uni_pc" else 1.0)
     assert report.calls == plain_report.calls
-    assert sum(e.corrected for e in report.evaluations) >= 8
+    assert sum(e.corrected for e in report.evaluations) >= 7
     assert not any(e.corrected for e in plain_report.evaluations)
 
 

@@ -55,5 +55,9 @@ def test_the_server_goes_on_after_a_refused_and_a_failed_prompt(host, prompt):
     with pytest.raises(PromptFailed, match=r"HiCachePatchModel: .*speed is 0\.5: it must be from 1\.0 to 10\.0"):
         host.run(failing)
 
-    patch["inputs"]["speed"] = 1.0
+    patch["inputs"] |= {"speed": 2.0, "mode": "listed steps"}
+    with pytest.raises(PromptFailed, match=r"HiCachePatchModel: .*steps is empty: list the steps to compute"):
+        host.run(prompt)
+
+    patch["inputs"] |= {"speed": 1.0, "mode": "target speed"}
     assert host.run(prompt).calls == [2] * 6

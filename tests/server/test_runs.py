@@ -27,7 +27,7 @@ def test_speed_one_changes_no_pixel(host, example_prompt):
 @pytest.mark.parametrize(
     ("widgets", "calls"),
     [
-        ({"mode": "even intervals", "speed": 3.0}, 5),  # the three of the warm-up, then steps 5 and 8
+        ({"mode": "even intervals", "speed": 3.0}, 4),  # steps 0, 3, 6 and 9
         ({"mode": "adaptive", "tolerance": 0.0}, 10),
         ({"mode": "paper", "speed": 3.0}, 5),
     ],
@@ -51,6 +51,14 @@ def test_settings_reach_the_sampler(host, example_prompt):
     prompt["settings"] = {"class_type": "HiCacheSettings", "inputs": host.defaults("HiCacheSettings")}
     prompt["settings"]["inputs"]["warmup_steps"] = 8
     assert host.run(prompt).calls == [8] * PICTURES
+
+
+def test_the_listed_steps_are_computed(host, example_prompt):
+    widgets = {"mode": "listed steps", "settings": ["settings", 0]}
+    prompt = example_prompt(HiCachePatchModel=widgets, KSampler={"steps": 10})
+    prompt["settings"] = {"class_type": "HiCacheSettings", "inputs": host.defaults("HiCacheSettings")}
+    prompt["settings"]["inputs"]["steps"] = "0, 4, 8-9"
+    assert host.run(prompt).calls == [4] * PICTURES
 
 
 def test_an_interrupted_run_leaves_nothing_behind(host, example_prompt):

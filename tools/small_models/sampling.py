@@ -74,6 +74,11 @@ def load_vae() -> Any:
     return comfy.sd.VAE(sd=state)
 
 
+def noise_levels(model: Any, steps: int, scheduler: str = "simple") -> list[float]:
+    """The host's, one more than steps."""
+    return comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), scheduler, steps).tolist()
+
+
 def first_block(network: torch.nn.Module) -> torch.nn.Module:
     """It runs once in every call that the network really computes, however many conditions the call is for."""
     return next(m for name, m in network.named_modules() if name in ("double_blocks.0", "transformer_blocks.0"))

@@ -1,0 +1,151 @@
+"""What the benchmarks share: ways to sample, measured on the small models against the full run.
+
+Calls are counted inside the network. Everything runs in one process on one thread, one picture at a time.
+"""
+
+import argparse
+import csv
+import io
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import torch
+from small_models.sampling import Job, decode, first_block, jobs, load_flux, load_qwen_image, sample
+from torch import Tensor
+
+import comfyui_version  # isort: skip  after the sampling module, which makes the host importable
+
+from hicache_comfy import attach
+from hicache_core import Settings
+from hicache_core.metrics import psnr, ssim
+
+MODELS = {"flux": load_flux, "qwen_image": load_qwen_image}
+
+
+@dataclass(frozen=True)
+class Method:
+    """A name and how it samples a job."""
+
+    name: str
+    run: Callable[[Any, Job], Tensor]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A latent to be near to, and its picture (1, 3, H, W) in [0, 1]."""
+
+    latent: Tensor
+    picture: Tensor
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a method did, by picture. PSNR in dB: of latents with the reference's range as peak, of pictures before
+    they are rounded to 8 bits with peak 1. ``converged`` is the picture's PSNR to the second reference, if any."""
+
+    name: str
+    calls: float  # network calls per picture
+    seconds: float  # per picture
+    latent: list[float] = field(default_factory=list)
+    picture: list[float] = field(default_factory=list)
+    ssim: list[float] = field(default_factory=list)
+    converged: list[float] = field(default_factory=list)
+
+
+def cached(name: str, settings: Settings) -> Method:
+    return Method(name, lambda model, job: sample(attach(model, settings), job))
+
+
+def fewer_steps(sampler: str, steps: int) -> Method:
+    return Method(f"{steps} steps of {sampler}", lambda m, job: sample(m, replace(job, steps=steps, sampler=sampler)))
+
+
+@contextmanager
+def counted_calls(model: Any) -> Iterator[list[int]]:
+    calls = [0]
+
+    def count(*_: Any) -> None:
+        calls[0] += 1
+
+    handle = first_block(model.model.diffusion_model).register_forward_pre_hook(count)
+    try:
+        yield calls
+    finally:
+        handle.remove()
+
+
+def full_runs(model: Any, work: list[Job]) -> list[Reference]:
+    """Every job, computed in full."""
+    latents = [sample(model, job) for job in work]
+    return [Reference(latent, decode(latent)) for latent in latents]
+
+
+def measure(
+    method: Method, model: Any, work: list[Job], references: list[Reference], converged: list[Reference] | None = None
+) -> Row:
+    started = time.perf_counter()
+    with counted_calls(model) as calls:
+        latents = [method.run(model, job) for job in work]
+    row = Row(method.name, calls[0] / len(work), (time.perf_counter() - started) / len(work))
+    for k, (latent, full) in enumerate(zip(latents, references, strict=True)):
+        picture = decode(latent)
+        row.latent.append(psnr(latent, full.latent, float(full.latent.max() - full.latent.min())))
+        row.picture.append(psnr(picture, full.picture))
+        row.ssim.append(ssim(picture, full.picture))
+        if converged is not None:
+            row.converged.append(psnr(picture, converged[k].picture))
+    return row
+
+
+def heading(arguments: argparse.Namespace, sampling: str) -> str:
+    """What was measured, where and how to do it again."""
+    return (
+        f"Small {arguments.model}, {arguments.split} split, {sampling}, CFG {arguments.cfg:g}, {arguments.pictures} "
+        f"pictures (seeds 1000 to {999 + arguments.pictures}), float32, {platform.machine()} CPU with "
+        f"{torch.get_num_threads()} thread(s), Python {platform.python_version()}, torch {torch.__version__}, ComfyUI "
+        f"{comfyui_version.__version__}.\n\n`python dev.py exec -- python {' '.join(sys.argv)}`\n"
+    )
+
+
+def option_parser(description: str | None) -> argparse.ArgumentParser:
+    """The options that all benchmarks have; ``description`` is the module's docstring."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=MODELS, default="flux")
+    parser.add_argument("--split", choices=["train", "test"], default="test")
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--cfg", type=float, default=1.0)
+    parser.add_argument("--pictures", type=int, default=16)
+    parser.add_argument("--out", type=Path, help="Markdown file; default: print only")
+    return parser
+
+
+def work_of(arguments: argparse.Namespace, **how: Any) -> list[Job]:
+    return jobs(arguments.split, arguments.pictures, **({"steps": arguments.steps, "cfg": arguments.cfg} | how))
+
+
+def mean_and_worst(values: list[float]) -> str:
+    return f"{mean(values):.1f} ({min(values):.1f})"
+
+
+def write(text: str, out: Path | None) -> None:
+    print(text)
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text, encoding="utf-8")
+
+
+def write_csv(rows: list[dict[str, Any]], out: Path | None) -> None:
+    """Beside the Markdown file, one line per picture and method."""
+    if out:
+        text = io.StringIO()
+        table = csv.DictWriter(text, rows[0], lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+        out.with_suffix(".csv").write_text(text.getvalue(), encoding="utf-8")
