@@ -44,10 +44,10 @@ from hicache_core import Settings, presets
 
 OURS, FEWER, PUBLISHED, HOST = "HiCache for ComfyUI", "fewer steps", "as published", "ComfyUI's own"
 SPEEDS = (1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
-TOLERANCES = (0.002, 0.005, 0.01, 0.03)
+TOLERANCES = (0.002, 0.005, 0.02)
 FEWER_SAMPLERS = ("euler", "dpmpp_2m", "deis", "res_multistep", "uni_pc")
 CALLS = (10, 14, 18)  # where issue and papers compare
-CONVERGED = 400
+CONVERGED = 200
 
 
 def methods(steps: int, sampler: str) -> Iterator[tuple[str, Method]]:
@@ -56,11 +56,11 @@ def methods(steps: int, sampler: str) -> Iterator[tuple[str, Method]]:
         yield OURS, cached(f"target speed {ratio:.3g}", presets.speed(ratio))
     for tolerance in TOLERANCES:
         yield OURS, cached(f"adaptive, tolerance {tolerance:g}", presets.adaptive(tolerance))
-    counts = sorted({*(round(steps / ratio) for ratio in SPEEDS), *CALLS})
+    counts = sorted({*CALLS, *(round(steps / ratio) for ratio in (2.0, 2.5))})
     for name in dict.fromkeys((sampler, *FEWER_SAMPLERS)):
         for count in counts:
             yield FEWER, fewer_steps(name, count)
-    for threshold in (0.05, 0.1, 0.2):
+    for threshold in (0.05, 0.1):
         yield HOST, Method(f"EasyCache {threshold:g}, its input cloned", _easy_cache(threshold))
         yield HOST, Method(f"LazyCache {threshold:g}", _lazy_cache(threshold))
     for n in (3, 5, 7):

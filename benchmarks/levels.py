@@ -1,6 +1,6 @@
 """What each level holds in memory and what a skipped step costs, on the small models; full-size models by formula.
 
-    python dev.py exec -- python benchmarks/levels.py --out benchmarks/results/levels.md
+    python dev.py exec -- python benchmarks/levels.py --out docs/benchmarks/levels.md
 
 Seconds are medians within one run, so a computed and a skipped step are measured side by side.
 """
@@ -14,7 +14,7 @@ from statistics import mean, median
 from typing import Any
 
 import torch
-from fidelity import write
+from harness import write
 from small_models.sampling import Job, decode, jobs, load_flux, load_qwen_image, sample
 from tqdm import tqdm
 

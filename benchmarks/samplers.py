@@ -1,52 +1,75 @@
-"""The corrector by sampler: on which ones does it bring the picture closer to the full run?
+"""Sampler by sampler: how close at the same number of calls, with and without what we add, and by fewer steps?
 
-python dev.py exec -- python benchmarks/corrector.py --out benchmarks/results/corrector_test.md
-python dev.py exec -- python benchmarks/corrector.py --model qwen_image --cfg 4 --out FILE
+python dev.py exec -- python benchmarks/samplers.py --pictures 6 --out docs/benchmarks/samplers_flux.md
 """
 
-import argparse
 from dataclasses import replace
-from statistics import mean
 from typing import Any
 
 import torch
-from fidelity import MODELS, cached, fewer_steps, full_runs, heading, measure, output_parser, write
-from small_models.sampling import Job, jobs
+from harness import (
+    MODELS,
+    Row,
+    cached,
+    fewer_steps,
+    full_runs,
+    heading,
+    mean_and_worst,
+    measure,
+    option_parser,
+    work_of,
+    write,
+)
+from small_models.sampling import Job
 from tqdm import tqdm
 
 from hicache_core import presets
 
-SAMPLERS = ("euler", "ddim", "dpmpp_2m", "deis", "res_multistep", "uni_pc", "lms", "euler_ancestral", "dpmpp_2m_sde")
+SAMPLERS = (
+    *("euler", "ddim", "dpmpp_2m", "deis", "res_multistep", "uni_pc", "uni_pc_bh2"),  # corrected
+    *("lms", "ipndm", "gradient_estimation", "heun", "dpm_2"),  # deterministic too
+    *("er_sde", "euler_ancestral", "dpmpp_2s_ancestral", "dpmpp_sde", "dpmpp_2m_sde", "seeds_2", "euler_cfg_pp", "lcm"),
+)
 SPEEDS = (2.5, 5.0)
 
 
 def row(model: Any, work: list[Job], sampler: str, ratio: float) -> str:
     references = full_runs(model, work)
     settings = presets.speed(ratio)
-    candidates = (
-        cached("without", replace(settings, corrector=False)),
-        cached("with", settings),
-        fewer_steps(sampler, round(work[0].steps / ratio)),
+    ours, plain, free = (
+        measure(cached("", s), model, work, references)
+        for s in (settings, replace(settings, corrector=False), replace(settings, corrector=False, stabilizer=False))
     )
-    rows = [measure(method, model, work, references) for method in candidates]
-    figures = " | ".join(f"{mean(r.latent_psnr):.1f}" for r in rows)
-    return f"| {sampler} | {rows[1].calls:.0f} | {figures} |"
+    few = fewer(model, work, ours, references)
+    return f"| {sampler} | {ratio:g} | {ours.calls:.0f} | {cells(ours, plain, free, few)} |"
+
+
+def fewer(model: Any, work: list[Job], ours: Row, references: Any) -> Row:
+    """The most steps of the same sampler that cost no more calls than ``ours``."""
+    sampler, steps = work[0].sampler, work[0].steps
+    one = measure(fewer_steps(sampler, 10), model, work[:1], references[:1]).calls / 10  # calls a step
+    affordable = min(steps, max(2, int((ours.calls + 0.5) / one)))
+    return measure(fewer_steps(sampler, affordable), model, work, references)
+
+
+def cells(*rows: Row) -> str:
+    return " | ".join(mean_and_worst(r.latent) for r in rows)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        parents=[output_parser()], description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    arguments = parser.parse_args()
-    arguments.sampler = "each sampler"
+    arguments = option_parser(__doc__).parse_args()
     model = MODELS[arguments.model](arguments.split)
-    lines = ["| sampler | calls | without corrector, dB | with, dB | fewer steps, dB |", "|---|---|---|---|---|"]
+    lines = [
+        "| sampler | speed | calls | ours | no corrector | nor stabilizer | fewer steps |",
+        "|---|---|---|---|---|---|---|",
+    ]
     with torch.no_grad():
         for sampler in tqdm(SAMPLERS):
-            work = jobs(arguments.split, arguments.pictures, steps=arguments.steps, cfg=arguments.cfg, sampler=sampler)
+            work = work_of(arguments, sampler=sampler)
             lines += [row(model, work, sampler, ratio) for ratio in SPEEDS]
-    note = "Latent PSNR to the full run of the same sampler, mean. Where both agree, the corrector does not run."
-    write("\n".join([heading(arguments), note, "", *lines, ""]), arguments.out)
+    note = "Latent PSNR in dB to the full run of the same sampler, mean and (worst)."
+    title = heading(arguments, f"{arguments.steps} steps of each sampler")
+    write("\n".join([title, note, "", *lines, ""]), arguments.out)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def changes(sigmas: Sequence[float]) -> list[float]:
 
 DRIFTS = (
     "Drift of each gap with the density, relative to the direction, divided by the square of the gap: median over the "
-    "pictures.\n\n| calls | gap by gap | largest / smallest |\n|---|---|---|"
+    "pictures in which it was undone.\n\n| calls | gap by gap | largest / smallest |\n|---|---|---|"
 )
 DENSITIES: dict[str, Callable[[Sequence[float]], Sequence[float]]] = {
     "even steps": lambda sigmas: [1.0] * (len(sigmas) - 1),
@@ -77,7 +77,8 @@ def drifts(model: Any, job: Job, settings: Settings) -> list[float]:
 
 
 def per_gap(density: Sequence[float], steps: Sequence[int], drift: Sequence[float]) -> list[float]:
-    """Drift divided by the square of the gap's density, by gap; not the first, of which only half is undone."""
+    """Drift divided by the square of the gap's density, by gap, 0 where it was not undone; without the first gap, of
+    which only half is."""
     gaps = [(b, sum(density[a + 1 : b + 1])) for a, b in pairwise(steps) if b > a + 1]
     return [drift[b] / gap**2 for b, gap in gaps[1:]]
 
@@ -86,7 +87,7 @@ def evenness(model: Any, work: list[Job], sigmas: Sequence[float], calls: int) -
     density = step_density(sigmas, flow=True)
     steps = steps_of(density, calls)
     runs = [per_gap(density, steps, drifts(model, job, Settings(schedule="listed", steps=steps))) for job in work]
-    by_gap = [median(gap) for gap in zip(*runs, strict=True)]
+    by_gap = [median(filter(None, gap)) for gap in zip(*runs, strict=True)]
     figures = " ".join(f"{value:.3f}" for value in by_gap)
     return f"| {calls} | {figures} | {max(by_gap) / min(by_gap):.1f} |"
 

@@ -28,7 +28,7 @@ SAMPLERS = {
     "sample_deis": _CORRECTABLE,
     "sample_res_multistep": _CORRECTABLE,
     "sample_unipc": _CORRECTABLE,
-    "sample_unipc_bh2": _DETERMINISTIC,
+    "sample_unipc_bh2": _CORRECTABLE,
     "sample_heun": _DETERMINISTIC,
     "sample_dpm_2": _DETERMINISTIC,
     "sample_lms": _DETERMINISTIC,

@@ -8,7 +8,11 @@ drifted by
     drift = sum_j (sigma_{j+1} - sigma_j) (u(j) - v(j))
 
 and stepping along v_k + drift / (sigma_{k+1} - sigma_k) instead of v_k undoes that, as in Adams-Moulton methods and
-UniPC's corrector. Directions are those after guidance, d = (x - denoised) / sigma, so every guidance is covered.
+UniPC's corrector. The network sees the drifted latent too and pulls back by itself: of a drift, the step k leaves the
+share 1 - (1 - D) (sigma_k - sigma_{k+1}) / sigma_k if a change of the latent changes the denoised image by D times as
+much. D is between 0 and 1, and 1/2 is assumed; at a last step to noise level 0 that leaves half of the drift to undo.
+
+Directions are those after guidance, d = (x - denoised) / sigma, so every guidance is covered.
 """
 
 from collections import deque
@@ -58,7 +62,8 @@ class DriftCorrector:
         self._moved, self._moves = None, []
         if drift is None or move >= 0.0 or not any(trend.undo):
             return None
-        return drift.mul_(by_row(trend.undo, drift)).div_(move)
+        left = 1.0 + 0.5 * move / self._sigmas[step]
+        return drift.mul_(by_row(trend.undo, drift)).mul_(left / move)
 
     def _drift(self, step: int, direction: Tensor, trend: Trend) -> Tensor | None:
         if not self._anchors or self._moved is None:
