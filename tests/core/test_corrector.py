@@ -16,7 +16,7 @@ def direction(step):
 
 @pytest.mark.parametrize("computed", [(0, 4), (0, 1, 3, 6), (0, 5, 7)])
 def test_a_computed_step_undoes_the_drift_of_reused_directions(computed):
-    """With a network that changes its denoised image by half of what the latent is off, d by (1 - 1/2) / sigma of it."""
+    """With a network that changes its denoised image by half of what the latent is off."""
     corrector, last = DriftCorrector(SIGMAS), {}
     true = got = torch.tensor([0.5, 0.25])
     for k in range(computed[-1] + 1):
