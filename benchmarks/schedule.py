@@ -128,7 +128,7 @@ def main() -> None:
         arguments.out,
     )
     if arguments.out is not None:
-        draw(sigmas, str(arguments.out.with_suffix(".png")))
+        draw(sigmas, str(arguments.out.with_name("schedule.png")))  # the same for every model with these noise levels
 
 
 if __name__ == "__main__":

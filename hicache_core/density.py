@@ -4,8 +4,8 @@
 
 move_k is how far step k moves the latent, (sigma_k - sigma_{k+1}) / (signal_k + sigma_k): an error in its direction
 weighs that much. change_k is how far the log of the signal-to-noise ratio went since step k - 1: new detail appears at
-an even rate in it, and the direction changes with that. With equal shares of this density between computed steps, the
-drift that the corrector finds is about the same in every gap, on every model we trained (docs/schedule.md).
+an even rate in it, and the direction changes with that. Equal shares of this density between computed steps are to
+leave equal drifts; docs/schedule.md has how near that comes.
 """
 
 import math

@@ -1,6 +1,7 @@
 """The tensor arithmetic of a forecast."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -14,24 +15,35 @@ def weighted_sum(weights: Sequence[float], anchors: Sequence[Tensor], shares: Se
     """
     if len(weights) != len(anchors) or not weights:
         raise ValueError(f"weighted_sum got {len(weights)} weights for {len(anchors)} anchors.")
-    newest = anchors[-1]
-    wide = torch.promote_types(newest.dtype, torch.float32)
-    total = newest.to(wide)
-    share = by_row(shares, total)
-    total = total * (weights[-1] * share + (1.0 - share))
-    for weight, anchor in zip(weights[:-1], anchors[:-1], strict=True):
-        if isinstance(share, Tensor):
-            total.add_(anchor * share, alpha=weight)
+    wide = torch.promote_types(anchors[-1].dtype, torch.float32)
+    newest = anchors[-1].to(wide)
+    *older, last = blend(weights, by_row(shares, newest))
+    total = newest * last
+    for weight, anchor in zip(older, anchors[:-1], strict=True):
+        if isinstance(weight, Tensor):
+            total.addcmul_(anchor.to(wide), weight)
         elif weight:
-            total.add_(anchor, alpha=weight * share)
-    return total.to(newest.dtype)
+            total.add_(anchor, alpha=weight)
+    return total.to(anchors[-1].dtype)
+
+
+Share = TypeVar("Share", bound="float | Tensor")
+
+
+def blend(weights: Sequence[float], share: Share) -> list[Share | float]:
+    """The weights of ``share`` of the way from the newest anchor to the sum with these weights."""
+    if isinstance(share, float) and share == 1.0:
+        return list(weights)
+    return [*(share * w for w in weights[:-1]), share * weights[-1] + (1.0 - share)]
 
 
 def by_row(values: Sequence[float], like: Tensor) -> float | Tensor:
     """What to multiply ``like`` (B, ...) with for a factor of its own in every row.
 
-    A number where all are the same, or where there is not one for every row: then the smallest.
+    A number where all are the same, or where there is not one for every row: then the smallest. Does not wait for the
+    device.
     """
     if len(set(values)) == 1 or len(values) != len(like):
         return min(values)
-    return like.new_tensor(values).view(-1, *[1] * (like.ndim - 1))
+    rows = torch.tensor(values, dtype=like.dtype).to(like.device, non_blocking=True)
+    return rows.view(-1, *[1] * (like.ndim - 1))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from torch import Tensor
 
 from .basis import Basis, BasisOptions, Weights
-from .forecast import weighted_sum
+from .forecast import blend, weighted_sum
 
 Slot = str  # "output", "double_block.3.img_mlp": what stands before the last dot is the layer
 OUTPUT: Slot = "output"
@@ -113,10 +113,6 @@ class History:
         return Series(tuple(self.anchors), weights, tuple(shares))
 
 
-def _blend(weights: Weights, share: float) -> Weights:
-    return weights if share == 1.0 else [*(share * w for w in weights[:-1]), share * weights[-1] + 1.0 - share]
-
-
 @dataclass(frozen=True, slots=True)
 class Series:
     """The forecasts of a branch at one position. Safe to read from any thread.
@@ -137,7 +133,7 @@ class Series:
 
     def _bound(self, slot: Slot, share: float) -> float:
         newest = self.anchors[-1].magnitudes[slot]
-        weights = _blend(self.weights[slot], share)
+        weights = blend(self.weights[slot], share)
         total = sum(abs(w) * a.magnitudes[slot] for w, a in zip(weights, self.anchors, strict=True))
         return total / newest if newest > 0.0 else (math.inf if total > 0.0 else 1.0)
 

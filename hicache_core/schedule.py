@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-TAIL = 0.8  # of the distance between computed steps, left behind the last one; measured (docs/schedule.md)
+TAIL = 0.8  # of the distance between computed steps, left behind the last one
 
 if TYPE_CHECKING:  # settings.py imports this module for POLICIES
     from .settings import Settings
