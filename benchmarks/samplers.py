@@ -1,6 +1,8 @@
 """Sampler by sampler: how close at the same number of calls, with and without what we add, and by fewer steps?
 
-python dev.py exec -- python benchmarks/samplers.py --pictures 6 --out docs/benchmarks/samplers_flux.md
+python dev.py exec -- python benchmarks/samplers.py --pictures 3 --out docs/benchmarks/samplers_flux.md
+python dev.py exec -- python benchmarks/samplers.py --model qwen_image --cfg 4 --pictures 3 \\
+    --samplers euler dpmpp_2m lms heun --out docs/benchmarks/samplers_qwen_image.md
 """
 
 from dataclasses import replace
@@ -36,12 +38,17 @@ SPEEDS = (2.5, 5.0)
 def row(model: Any, work: list[Job], sampler: str, ratio: float) -> str:
     references = full_runs(model, work)
     settings = presets.speed(ratio)
-    ours, plain, free = (
-        measure(cached("", s), model, work, references)
-        for s in (settings, replace(settings, corrector=False), replace(settings, corrector=False, stabilizer=False))
+    variants = (
+        settings,
+        replace(settings, corrector=False),
+        replace(settings, stabilizer=False),
+        replace(settings, corrector=False, stabilizer=False),
+        replace(settings, basis="reuse"),
     )
+    rows = [measure(cached("", variant), model, work, references) for variant in variants]
+    ours = rows[0]
     few = fewer(model, work, ours, references)
-    return f"| {sampler} | {ratio:g} | {ours.calls:.0f} | {cells(ours, plain, free, few)} |"
+    return f"| {sampler} | {ratio:g} | {ours.calls:.0f} | {cells(*rows, few)} |"
 
 
 def fewer(model: Any, work: list[Job], ours: Row, references: Any) -> Row:
@@ -57,14 +64,16 @@ def cells(*rows: Row) -> str:
 
 
 def main() -> None:
-    arguments = option_parser(__doc__).parse_args()
+    parser = option_parser(__doc__)
+    parser.add_argument("--samplers", nargs="+", default=SAMPLERS)
+    arguments = parser.parse_args()
     model = MODELS[arguments.model](arguments.split)
     lines = [
-        "| sampler | speed | calls | ours | no corrector | nor stabilizer | fewer steps |",
-        "|---|---|---|---|---|---|---|",
+        "| sampler | speed | calls | ours | no corrector | no stabilizer | neither | reuse | fewer steps |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     with torch.no_grad():
-        for sampler in tqdm(SAMPLERS):
+        for sampler in tqdm(arguments.samplers):
             work = work_of(arguments, sampler=sampler)
             lines += [row(model, work, sampler, ratio) for ratio in SPEEDS]
     note = "Latent PSNR in dB to the full run of the same sampler, mean and (worst)."

@@ -1,7 +1,7 @@
 """The tensor arithmetic of a forecast."""
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import overload
 
 import torch
 from torch import Tensor
@@ -27,10 +27,11 @@ def weighted_sum(weights: Sequence[float], anchors: Sequence[Tensor], shares: Se
     return total.to(anchors[-1].dtype)
 
 
-Share = TypeVar("Share", bound="float | Tensor")
-
-
-def blend(weights: Sequence[float], share: Share) -> list[Share | float]:
+@overload
+def blend(weights: Sequence[float], share: float) -> list[float]: ...
+@overload
+def blend(weights: Sequence[float], share: float | Tensor) -> list[float] | list[float | Tensor]: ...
+def blend(weights: Sequence[float], share: float | Tensor) -> list[float] | list[float | Tensor]:
     """The weights of ``share`` of the way from the newest anchor to the sum with these weights."""
     if isinstance(share, float) and share == 1.0:
         return list(weights)
