@@ -150,7 +150,7 @@ def draw(rows: list[tuple[str, Row]], path: str, title: str) -> None:
     axes[0].set_ylabel("picture PSNR, dB (mean)")
     axes[0].set_title("to the full run", loc="left")
     axes[1].set_title(f"to the converged solution ({CONVERGED} steps)", loc="left")
-    axes[0].legend(frameon=False)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
     figure.suptitle(title)
     figure.savefig(path, dpi=110)
     plt.close(figure)
