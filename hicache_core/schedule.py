@@ -41,7 +41,21 @@ class Plan:
     message: str = ""  # what the plan could not do, for the report
 
 
-Policy = Callable[["Settings", StepRange], Plan]
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A way to choose the computed steps.
+
+    plan   from settings and a range of steps
+    mode   its name for the artist
+    about  one line for the artist, after "name: "
+    """
+
+    plan: Callable[["Settings", StepRange], Plan]
+    mode: str
+    about: str
+
+    def __call__(self, settings: "Settings", steps: StepRange) -> Plan:
+        return self.plan(settings, steps)
 
 
 def interval(settings: "Settings", steps: StepRange) -> Plan:
@@ -153,7 +167,20 @@ def listed(settings: "Settings", steps: StepRange) -> Plan:
     return Plan(_outside(steps) | frozenset(k for k in wanted if k < steps.total), message=message if missing else "")
 
 
-POLICIES: dict[str, Policy] = {"budget": budget, "interval": interval, "adaptive": adaptive, "listed": listed}
+POLICIES: dict[str, Policy] = {
+    "budget": Policy(
+        budget,
+        "target speed",
+        "computes one step in 'speed', most of them where steps are long and detail appears: near the end",
+    ),
+    "interval": Policy(interval, "even intervals", "after the warm-up, computes every n-th step, n = 'speed' rounded"),
+    "adaptive": Policy(
+        adaptive,
+        "adaptive",
+        "spaces the computed steps so that the forecasts between two of them err by about 'tolerance'",
+    ),
+    "listed": Policy(listed, "listed steps", "computes the steps written in HiCache Settings"),
+}
 
 
 def _outside(steps: StepRange) -> frozenset[int]:

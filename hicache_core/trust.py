@@ -5,12 +5,13 @@ step, at p2, shows the slope b = (v2 - v1) / (p2 - p1). The multiple of a that c
 
     r = <b, a> / <a, a>,
 
-is measured for every picture of a batch. On a smooth path it is near 1. Where guidance makes the path stiff the network
-pulls back what a forecast let drift: slopes alternate, r is negative, and extrapolating them, or correcting for what is
-being pulled back already, feeds the oscillation. What follows from r:
+is measured for every picture of a batch, and with it how much of the direction changed, q = |v2 - v1| / |v1|. On a
+smooth path r is near 1. Where guidance makes the path stiff the network pulls back what a forecast let drift: slopes
+alternate, r is negative, and extrapolating them feeds the oscillation. Where q is 1 the gap was too long to tell
+anything about the path within it, and a correction would feed it too. What follows:
 
     share   of the trend that forecasts follow    min(r, 1);  r < 0: -(r / (1 - r))^2;  unknown: 0
-    undo    share of the drift that is corrected  1;  r <= -1: 0;  unknown: 1/2
+    undo    share of the drift that is corrected  2 (1 - q) within 0 .. 1;  within 0 .. 1/2 while r is unknown
     bends   the path between computed steps is a parabola instead of a line: where r < 0
 
 The negative share is where an oscillation comes to rest: if reusing v multiplies the distance from the slow path by r
@@ -21,14 +22,20 @@ import math
 from dataclasses import dataclass
 from typing import cast
 
+import torch
 from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """By picture of the batch: what of the last slope came true, None while there is none to compare."""
+    """By picture of the batch, after at least two computed directions.
+
+    ratios   what of the last slope came true, None while there is none to compare
+    changes  how much of the direction changed over the last gap
+    """
 
     ratios: tuple[float | None, ...] = (None,)
+    changes: tuple[float, ...] = (0.0,)
 
     @property
     def shares(self) -> tuple[float, ...]:
@@ -36,7 +43,7 @@ class Trend:
 
     @property
     def undo(self) -> tuple[float, ...]:
-        return tuple(0.5 if r is None else float(r > -1.0) for r in self.ratios)
+        return tuple(map(_undo, self.ratios, self.changes))
 
     @property
     def bends(self) -> tuple[float, ...]:
@@ -60,22 +67,32 @@ class TrendTrust:
         return tuple(tensor for tensor in held if tensor is not None)
 
     def computed(self, position: float, direction: Tensor) -> None:
-        """Take in a computed direction (B, ...); it must not be written to afterwards. Reads B numbers from the device.
+        """Take in a computed direction (B, ...); it must not be written to afterwards. Reads 2 B numbers, at once.
 
         One that is not behind the last (a second evaluation in a step) only takes its place.
         """
         if self._newest is not None and position > self._newest[0]:
             before, anchor = self._newest
             slope = (direction - anchor).div_(position - before)
-            if self._slope is not None:
-                self.trend = Trend(_ratios(slope, self._slope))
+            self.trend = _trend(slope, self._slope, anchor, position - before)
             self._slope = slope
         self._newest = (position, direction)
 
 
-def _ratios(slope: Tensor, before: Tensor) -> tuple[float, ...]:
-    slope, before = slope.flatten(1).float(), before.flatten(1).float()
-    return tuple(cast("list[float]", ((slope * before).sum(1) / before.square().sum(1)).tolist()))
+def _trend(slope: Tensor, before: Tensor | None, anchor: Tensor, gap: float) -> Trend:
+    """From the newest slope, the one before it, and the direction and the positions that the newest one started at."""
+    slope, anchor = slope.flatten(1).float(), anchor.flatten(1).float()
+    changes = gap * (slope.square().sum(1) / anchor.square().sum(1)).sqrt()
+    if before is None:
+        return Trend((None,) * len(slope), tuple(_numbers(changes)))
+    before = before.flatten(1).float()
+    ratios = (slope * before).sum(1) / before.square().sum(1)
+    numbers = _numbers(torch.cat((ratios, changes)))
+    return Trend(tuple(numbers[: len(slope)]), tuple(numbers[len(slope) :]))
+
+
+def _numbers(values: Tensor) -> list[float]:
+    return cast("list[float]", values.tolist())
 
 
 def _share(ratio: float | None) -> float:
@@ -83,3 +100,9 @@ def _share(ratio: float | None) -> float:
     if ratio is None or not math.isfinite(ratio):
         return 0.0
     return min(1.0, ratio) if ratio >= 0.0 else -((ratio / (1.0 - ratio)) ** 2)
+
+
+def _undo(ratio: float | None, change: float) -> float:
+    """Nothing where the change is not a number, from directions that are zero or not finite."""
+    most = 0.5 if ratio is None else 1.0
+    return max(0.0, min(most, 2.0 * (1.0 - change))) if math.isfinite(change) else 0.0

@@ -2,25 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from comfy_api.latest import io
 
 from ..hicache_comfy import attach
 from ..hicache_core import RANGES, Settings, presets
+from ..hicache_core.schedule import POLICIES
 from .settings import SettingsType, complaint
 
 
-def _target_speed(chosen: Settings | None, speed: float, tolerance: float) -> Settings:
-    return replace(chosen or Settings(), schedule="budget", speed=speed)
-
-
-def _even_intervals(chosen: Settings | None, speed: float, tolerance: float) -> Settings:
-    return replace(chosen or Settings(), schedule="interval", interval=int(speed + 0.5))
-
-
-def _adaptive(chosen: Settings | None, speed: float, tolerance: float) -> Settings:
-    return replace(chosen or Settings(), schedule="adaptive", tolerance=tolerance)
+def _by_schedule(schedule: str, chosen: Settings | None, speed: float, tolerance: float) -> Settings:
+    """Every schedule takes from the widgets what it uses."""
+    chosen = chosen or Settings()
+    return replace(chosen, schedule=schedule, speed=speed, interval=int(speed + 0.5), tolerance=tolerance)
 
 
 def _paper(chosen: Settings | None, speed: float, tolerance: float) -> Settings:
@@ -39,35 +35,25 @@ def _paper(chosen: Settings | None, speed: float, tolerance: float) -> Settings:
     )
 
 
-def _listed_steps(chosen: Settings | None, speed: float, tolerance: float) -> Settings:
-    return replace(chosen or Settings(), schedule="listed")
-
-
 @dataclass(frozen=True)
 class Mode:
     """What the widgets mean in a mode, and how the tooltip says it."""
 
     settings: Callable[[Settings | None, float, float], Settings]
-    tooltip: str
+    about: str
 
 
-# Widget values are saved by position: append modes and widgets, never reorder or remove them.
-MODES = {
-    "target speed": Mode(
-        _target_speed,
-        "computes one step in 'speed', most of them where steps are long and detail appears: near the end.",
-    ),
-    "even intervals": Mode(_even_intervals, "after the warm-up, computes every n-th step, n = 'speed' rounded."),
-    "adaptive": Mode(
-        _adaptive, "spaces the computed steps so that the forecasts between two of them err by about 'tolerance'."
-    ),
-    "paper": Mode(
-        _paper,
-        "HiCache as published, for Flux and Qwen-Image. Computes three steps, then every n-th, n = 'speed' rounded; "
-        "forecasts every attention and MLP in the others. Its authors use n = 7 for both. Needs memory.",
-    ),
-    "listed steps": Mode(_listed_steps, "computes the steps written in HiCache Settings."),
-}
+PAPER = Mode(
+    _paper,
+    "HiCache as published, for Flux and Qwen-Image: computes three steps, then every n-th, n = 'speed' rounded, and "
+    "forecasts every attention and MLP in the others. Its authors use n = 7 for both. Needs memory",
+)
+
+
+def modes() -> dict[str, Mode]:
+    """By the name that workflows save: one for every schedule, and the paper's."""
+    scheduled = {policy.mode: Mode(partial(_by_schedule, name), policy.about) for name, policy in POLICIES.items()}
+    return scheduled | {"paper": PAPER}
 
 
 class HiCachePatchModel(io.ComfyNode):
@@ -86,8 +72,8 @@ class HiCachePatchModel(io.ComfyNode):
                 io.Model.Input("model", tooltip="The model to speed up. It stays unchanged itself."),
                 io.Combo.Input(
                     "mode",
-                    options=list(MODES),
-                    tooltip="\n".join(f"{name}: {mode.tooltip}" for name, mode in MODES.items()),
+                    options=list(modes()),
+                    tooltip="\n".join(f"{name}: {mode.about}." for name, mode in modes().items()),
                 ),
                 io.Float.Input(
                     "speed",
@@ -128,4 +114,4 @@ class HiCachePatchModel(io.ComfyNode):
     def execute(
         cls, model: Any, mode: str, speed: float, tolerance: float, settings: Settings | None = None
     ) -> io.NodeOutput:
-        return io.NodeOutput(attach(model, MODES[mode].settings(settings, speed, tolerance)))
+        return io.NodeOutput(attach(model, modes()[mode].settings(settings, speed, tolerance)))

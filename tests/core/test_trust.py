@@ -20,26 +20,37 @@ def test_a_straight_path_is_trusted_whatever_the_gaps():
 
 
 def test_before_the_second_slope_there_is_no_trend_to_follow_and_half_of_the_drift_is_undone():
-    for trend in (after(), after((0, 1.0)), after((0, 1.0), (1, -5.0))):
+    for trend in (after(), after((0, 1.0)), after((0, 1.0), (1, 1.5))):
         assert (trend.ratios, trend.shares, trend.undo, trend.bends) == ((None,), (0.0,), (0.5,), (0.0,))
 
 
 @pytest.mark.parametrize(
-    ("third", "ratio", "share", "undo", "bends"),
+    ("third", "ratio", "share", "bends"),
     [
-        ((1.5, 2.0), 0.5, 0.5, 1.0, 0.0),
-        ((1.0, 7.0), 0.0, 0.0, 1.0, 0.0),
-        ((9.0, 2.0), 8.0, 1.0, 1.0, 0.0),
-        ((0.5, 2.0), -0.5, -1 / 9, 1.0, 1.0),
-        ((0.0, 2.0), -1.0, -0.25, 0.0, 1.0),
-        ((-2.0, 2.0), -3.0, -0.5625, 0.0, 1.0),
+        ((1.5, 2.0), 0.5, 0.5, 0.0),
+        ((1.0, 7.0), 0.0, 0.0, 0.0),
+        ((9.0, 2.0), 8.0, 1.0, 0.0),
+        ((0.5, 2.0), -0.5, -1 / 9, 1.0),
+        ((0.0, 2.0), -1.0, -0.25, 1.0),
+        ((-2.0, 2.0), -3.0, -0.5625, 1.0),
     ],
 )
-def test_what_follows_from_the_share_of_the_last_slope_that_came_true(third, ratio, share, undo, bends):
+def test_what_follows_from_the_share_of_the_last_slope_that_came_true(third, ratio, share, bends):
     trend = after((0, 0.0, 2.0), (1, 1.0, 2.0), (2, *third))
     assert trend.ratios == (ratio,)
     assert trend.shares == pytest.approx((share,))
-    assert (trend.undo, trend.bends) == ((undo,), (bends,))
+    assert trend.bends == (bends,)
+
+
+@pytest.mark.parametrize(
+    ("change", "known", "unknown"),
+    [(0.1, 1.0, 0.5), (0.5, 1.0, 0.5), (0.7, 0.6, 0.5), (0.8, 0.4, 0.4), (1.0, 0.0, 0.0), (3.0, 0.0, 0.0)],
+)
+def test_the_more_of_the_direction_changed_over_a_gap_the_less_of_the_drift_is_undone(change, known, unknown):
+    first = after((0, 2.0, 0.0), (3, 2.0, 2.0 * change))
+    second = after((0, 1.0, 0.0), (1, 2.0, 0.0), (7, 2.0, 2.0 * change))
+    assert (first.changes, second.changes) == (pytest.approx((change,)), pytest.approx((change,)))
+    assert (first.undo, second.undo) == (pytest.approx((unknown,)), pytest.approx((known,)))
 
 
 @pytest.mark.parametrize("z", [1.5, 2.0, 3.0])
@@ -62,6 +73,8 @@ def test_every_picture_of_a_batch_has_its_own_trend():
 def test_no_trend_and_values_that_are_not_finite_are_not_trusted():
     for trend in (after((0, 1.0), (1, 1.0), (2, 2.0)), after((0, 1.0), (1, float("nan")), (2, 2.0))):
         assert trend.shares == (0.0,)
+    for trend in (after((0, 0.0), (1, 1.0)), after((0, 1.0), (1, float("nan")))):
+        assert trend.undo == (0.0,)
 
 
 def test_a_second_evaluation_in_a_step_takes_the_place_of_the_first():
