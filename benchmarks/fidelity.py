@@ -45,7 +45,7 @@ from hicache_core import Settings, presets
 OURS, FEWER, PUBLISHED, HOST = "HiCache for ComfyUI", "fewer steps", "as published", "ComfyUI's own"
 AFTER = "after a paper, with our weights"
 SPEEDS = (1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
-TOLERANCES = (0.002, 0.005, 0.02)
+TOLERANCES = (0.001, 0.003, 0.01)
 FEWER_SAMPLERS = ("euler", "dpmpp_2m", "deis", "res_multistep", "uni_pc")
 CALLS = (10, 14, 18)  # where results are compared
 CONVERGED = 200

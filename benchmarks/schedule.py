@@ -5,7 +5,8 @@ python dev.py exec -- python benchmarks/schedule.py --model qwen_image --cfg 4 \
     --out docs/benchmarks/schedule_qwen_image.md
 
 The first table: latent PSNR to the full run; every row differs in the computed steps only. The second: is the drift
-that the corrector finds in a gap, divided by the square of the gap in the density, the same all along the run?
+that the corrector finds in a gap, divided by the square of the gap in the density, the same all along the run? The
+third: how few calls make sense?
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +16,18 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import torch
-from harness import MODELS, cached, full_runs, heading, mean_and_worst, measure, option_parser, work_of, write
+from harness import (
+    MODELS,
+    cached,
+    fewer_steps,
+    full_runs,
+    heading,
+    mean_and_worst,
+    measure,
+    option_parser,
+    work_of,
+    write,
+)
 from small_models.sampling import Job, noise_levels, sample
 from torch import Tensor
 from tqdm import tqdm
@@ -26,6 +38,7 @@ from hicache_core.density import step_density, step_moves
 from hicache_core.schedule import spread
 
 CALLS = (8, 10, 14, 18)
+SHORT, FEW = 8, (2, 3, 4, 5, 6)  # steps of a short run, and how many of them are computed
 
 
 def changes(sigmas: Sequence[float]) -> list[float]:
@@ -38,6 +51,7 @@ DRIFTS = (
     "Drift of each gap with the density, relative to the direction, divided by the square of the gap: median over the "
     "pictures in which it was undone.\n\n| calls | gap by gap | largest / smallest |\n|---|---|---|"
 )
+SHORTEST = f"Runs of {SHORT} steps.\n\n| calls | forecast | as many steps |\n|---|---|---|"
 DENSITIES: dict[str, Callable[[Sequence[float]], Sequence[float]]] = {
     "even steps": lambda sigmas: [1.0] * (len(sigmas) - 1),
     "moves: even in the noise level": lambda sigmas: step_moves(sigmas, flow=True),
@@ -92,6 +106,17 @@ def evenness(model: Any, work: list[Job], sigmas: Sequence[float], calls: int) -
     return f"| {calls} | {figures} | {max(by_gap) / min(by_gap):.1f} |"
 
 
+def few_calls(model: Any, work: list[Job]) -> list[str]:
+    references = full_runs(model, work)
+    density = step_density(noise_levels(model, SHORT), flow=True)
+    lines = []
+    for calls in FEW:
+        plan = Settings(schedule="listed", steps=steps_of(density, calls))
+        rows = [measure(way, model, work, references) for way in (cached("", plan), fewer_steps("euler", calls))]
+        lines.append(f"| {calls} | {' | '.join(mean_and_worst(row.latent) for row in rows)} |")
+    return lines
+
+
 def draw(sigmas: Sequence[float], path: str) -> None:
     """The computed steps of every density over the curve it comes from."""
     figure, axes = plt.subplots(len(DENSITIES), 1, figsize=(8, 6.4), sharex=True, layout="constrained")
@@ -122,11 +147,10 @@ def main() -> None:
             rows = [measure(cached(name, plan), model, work, references).latent for plan in plans]
             lines.append(f"| {name} | {' | '.join(map(mean_and_worst, rows))} |")
         table = [evenness(model, work, sigmas, calls) for calls in CALLS[1:]]
+        few = few_calls(model, work_of(arguments, steps=SHORT))
     note = "Latent PSNR in dB to the full run, mean and (worst). The first step is always computed."
-    write(
-        "\n".join([heading(arguments, f"{arguments.steps} steps of euler"), note, "", *lines, "", DRIFTS, *table, ""]),
-        arguments.out,
-    )
+    parts = [heading(arguments, f"{arguments.steps} steps of euler"), note, "", *lines, "", DRIFTS, *table, ""]
+    write("\n".join([*parts, SHORTEST, *few, ""]), arguments.out)
     if arguments.out is not None:
         draw(sigmas, str(arguments.out.with_name("schedule.png")))  # the same for every model with these noise levels
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .schedule import Plan
+from .schedule import GapController, Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,17 @@ class Pace:
             self._before, self._worst = self._after, None
         if error is not None:
             self._worst = max(error, self._worst or 0.0)
-        if self._worst is None:
-            self._next = step + 1
-            return
-        gap = controller.length(self._previous, step)
-        if controller.reach(self._previous, self._before.length) == step:  # the planned gap ended within this step
-            gap = min(max(gap, self._before.length), controller.length(self._previous, step + 1))
-        drift = controller.drift(self._previous, step, self._worst)
-        self._after = _Gap(controller.next_gap(gap, drift, self._before.drift), drift)
+        self._after = self._first(controller) if self._worst is None else self._following(controller, self._worst)
         self._next = controller.reach(step, self._after.length)
+
+    def _first(self, controller: GapController) -> _Gap:
+        """The gap after a step that nothing could be forecast for."""
+        return _Gap(controller.first_gap, controller.tolerance)
+
+    def _following(self, controller: GapController, error: float) -> _Gap:
+        """The gap after a step for which the forecast would have had this relative error."""
+        gap = controller.length(self._previous, self._current)
+        if controller.reach(self._previous, self._before.length) == self._current:  # the planned gap ended within it
+            gap = min(max(gap, self._before.length), controller.length(self._previous, self._current + 1))
+        drift = controller.drift(self._previous, self._current, error)
+        return _Gap(controller.next_gap(gap, drift, self._before.drift), drift)

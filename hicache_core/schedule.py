@@ -4,11 +4,14 @@ A policy turns settings and a range of steps into a ``Plan``. Steps outside the 
 """
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 TAIL = 0.8  # of the distance between computed steps, left behind the last one
+FEWEST = 4  # computed steps of a budget: with two or three, forecasts are hardly nearer than as many steps
+EXPECTED = 0.2  # drift of a gap divided by its square in the density, before any is known (docs/schedule.md)
 
 if TYPE_CHECKING:  # settings.py imports this module for POLICIES
     from .settings import Settings
@@ -71,14 +74,14 @@ def interval(settings: "Settings", steps: StepRange) -> Plan:
 def budget(settings: "Settings", steps: StepRange) -> Plan:
     """As many computed steps as ``speed`` allows, spread so that equal shares of the density lie between them.
 
-    Never fewer than the warm-up and one more: where that is too many for the speed, the plan says so. Steps computed
-    before the range count as warm-up.
+    Never fewer than FEWEST, or than the warm-up and one more: where that is too many for the speed, the plan says so.
+    Steps computed before the range count as warm-up.
     """
     wanted = round(steps.total / settings.speed)
     start = min(steps.stop, max(steps.first, settings.warmup_steps))
     fixed = _outside(steps) | frozenset(range(steps.first, start))
     free = range(start, steps.stop)
-    spent = spread([_density(steps)[k] for k in free], max(wanted - len(fixed), 1))
+    spent = spread([_density(steps)[k] for k in free], max(wanted - len(fixed), FEWEST - len(fixed), 1))
     chosen = fixed | {free[k] for k in spent}
     if len(chosen) <= max(1, wanted):
         return Plan(chosen)
@@ -128,13 +131,18 @@ class GapController:
     density: tuple[float, ...]
     moves: tuple[float, ...]
 
+    @property
+    def first_gap(self) -> float:
+        """The gap to try before any drift is known."""
+        return math.sqrt(self.tolerance / EXPECTED)
+
     def next_gap(self, gap: float, error: float, previous_error: float) -> float:
         """The next gap after a gap whose forecast had this ``error``, and the one before ``previous_error``."""
         p = self.order + 1
         floor = 1e-3 * self.tolerance
         integral = (self.tolerance / max(error, floor)) ** (0.7 / p)
         proportional = (max(previous_error, floor) / self.tolerance) ** (0.4 / p)
-        return gap * min(2.0, max(0.3, integral * proportional))
+        return gap * min(1.5, max(0.5, integral * proportional))
 
     def length(self, step: int, other: int) -> float:
         """The gap between two computed steps."""

@@ -57,7 +57,7 @@ class Settings:
     schedule: str = "budget"
     speed: float = 2.5
     interval: int = 3
-    tolerance: float = 0.005
+    tolerance: float = 0.003
     max_gap: int = 12
     steps: tuple[int, ...] = ()
     warmup_steps: int = 1

@@ -6,7 +6,7 @@ import pytest
 
 from hicache_core import Settings
 from hicache_core.pace import Pace
-from hicache_core.schedule import POLICIES, StepRange
+from hicache_core.schedule import EXPECTED, POLICIES, StepRange
 
 
 def adaptive_pace(total=60, **changes):
@@ -35,6 +35,16 @@ def test_gaps_settle_where_the_error_meets_the_tolerance(gap):
 def test_a_perfect_forecast_opens_the_gaps_to_their_limit():
     computed = walk(adaptive_pace(max_gap=6), 60, lambda g: 0.0)
     assert max(b - a for a, b in itertools.pairwise(computed)) == 6
+
+
+def test_where_no_error_can_be_measured_the_gaps_are_those_expected_to_meet_the_tolerance():
+    tolerance = EXPECTED * 2.1**2  # each step has a density of 1
+    pace, computed = adaptive_pace(tolerance=tolerance), []
+    for step in range(20):
+        if pace.must_compute(step):
+            pace.computed(step, None)
+            computed.append(step)
+    assert computed == list(range(0, 20, 2))
 
 
 def test_a_useless_forecast_computes_everything():

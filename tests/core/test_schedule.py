@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from hicache_core import Settings, presets
-from hicache_core.schedule import POLICIES, GapController, StepRange, rates, spread
+from hicache_core.schedule import EXPECTED, FEWEST, POLICIES, GapController, StepRange, rates, spread
 
 
 def computed(settings, total, first=0, stop=None):
@@ -33,7 +33,7 @@ def test_budget_reaches_the_speed_after_its_head(total, ratio):
     settings = presets.speed(ratio)
     steps = computed(settings, total)
     head = settings.warmup_steps
-    assert len(steps) == max(min(total, head + 1), round(total / ratio))
+    assert len(steps) == max(min(total, FEWEST), round(total / ratio))
     assert steps[:head] == list(range(min(total, head)))
     assert len(set(steps)) == len(steps)
     assert all(0 <= k < total for k in steps)
@@ -55,6 +55,12 @@ def test_where_the_density_is_high_every_step_is_computed_and_the_others_share_w
     assert spread(density, 7)[-3:] == [20, 21, 22]
 
 
+def test_the_few_steps_of_a_distilled_model_are_all_computed():
+    plan = POLICIES["budget"](presets.speed(2.5), StepRange(4, 0, 4))
+    assert plan.computed == {0, 1, 2, 3}
+    assert plan.message.startswith("speed 2.5 is out of reach: 4 of 4 steps must be computed; sample more steps")
+
+
 def test_without_any_density_steps_are_spread_evenly():
     assert spread([0.0] * 50, 12) == spread([1.0] * 50, 12)
     assert {b - a for a, b in pairwise(spread([1.0] * 50, 12))} <= {3, 4, 5}
@@ -72,8 +78,8 @@ def test_long_runs_do_not_overflow():
 
 
 def test_budget_says_what_it_cannot_reach():
-    plan = POLICIES["budget"](presets.speed(5.0), StepRange(4, 0, 4))
-    assert plan.message.startswith("speed 5 is out of reach: 2 of 4 steps must be computed; sample more steps")
+    plan = POLICIES["budget"](presets.speed(5.0), StepRange(8, 0, 8))
+    assert plan.message.startswith("speed 5 is out of reach: 4 of 8 steps must be computed; sample more steps")
     assert POLICIES["budget"](presets.speed(5.0), StepRange(50, 0, 50)).message == ""
     assert POLICIES["budget"](presets.speed(1.0), StepRange(4, 0, 4)).message == ""
 
@@ -125,8 +131,13 @@ def test_the_controller_settles_where_the_error_meets_the_tolerance():
 
 
 def test_the_controller_changes_a_gap_by_a_bounded_factor():
-    assert controller().next_gap(5.0, 0.0, 0.0) == 10.0
-    assert controller().next_gap(2.0, 1e9, 0.1) == pytest.approx(0.6)
+    assert controller().next_gap(5.0, 0.0, 0.0) == 7.5
+    assert controller().next_gap(2.0, 1e9, 0.1) == 1.0
+
+
+@pytest.mark.parametrize("tolerance", [0.001, 0.003, 0.05])
+def test_the_first_gap_is_the_one_whose_expected_drift_meets_the_tolerance(tolerance):
+    assert EXPECTED * controller(tolerance).first_gap ** 2 == pytest.approx(tolerance)
 
 
 @pytest.mark.parametrize(("gap", "step"), [(0.1, 11), (1.0, 12), (1.4, 12), (1.5, 13), (100.0, 17)])

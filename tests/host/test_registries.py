@@ -20,7 +20,9 @@ REPO = Path(__file__).parents[2]
 def pack(monkeypatch):
     """The pack as the host imports it: a package of its own with everything inside."""
     before = set(sys.modules)
-    spec = importlib.util.spec_from_file_location("toy_pack", REPO / "__init__.py", submodule_search_locations=[str(REPO)])
+    spec = importlib.util.spec_from_file_location(
+        "toy_pack", REPO / "__init__.py", submodule_search_locations=[str(REPO)]
+    )
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "toy_pack", module)
     spec.loader.exec_module(module)

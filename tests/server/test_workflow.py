@@ -26,7 +26,7 @@ def loader(number=1):
 
 def patch(number, link, **more):
     sockets = [("model", "MODEL", link), ("settings", "HICACHE_SETTINGS", None)]
-    return node(number, "HiCachePatchModel", sockets, ["MODEL"], ["target speed", 2.5, 0.005], **more)
+    return node(number, "HiCachePatchModel", sockets, ["MODEL"], ["target speed", 2.5, 0.003], **more)
 
 
 def sampler(number, link, *more):
@@ -59,7 +59,7 @@ def test_a_widget_newer_than_the_workflow_has_its_default(convert):
     assert convert([node(1, "HiCachePatchModel", values=["adaptive"])])["1"] == {
         "mode": "adaptive",
         "speed": 2.5,
-        "tolerance": 0.005,
+        "tolerance": 0.003,
     }
 
 
@@ -70,7 +70,7 @@ def test_a_link_is_node_and_slot(convert):
 
 def test_a_link_wins_over_the_value_of_a_converted_widget(convert):
     number = node(1, "PrimitiveFloat", outputs=["FLOAT"], values=[3.0])
-    changed = node(2, "HiCachePatchModel", [("speed", "FLOAT", 5, True)], ["MODEL"], ["adaptive", 2.5, 0.005])
+    changed = node(2, "HiCachePatchModel", [("speed", "FLOAT", 5, True)], ["MODEL"], ["adaptive", 2.5, 0.003])
     assert convert([number, changed], [(5, 1, 0, 2, 0, "FLOAT")])["2"]["speed"] == ["1", 0]
 
 

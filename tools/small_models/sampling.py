@@ -98,12 +98,16 @@ def sample(model: Any, job: Job, callback: Any = None) -> Tensor:
     return _sample(model, job, noise, *conditions, callback=callback)
 
 
-def sample_together(model: Any, work: list[Job]) -> Tensor:
+def sample_together(model: Any, work: list[Job], **how: Any) -> Tensor:
     """The latents of jobs that differ in caption and seed only, (jobs, 16, [1,] side, side), as one batch: equal to
-    one by one up to rounding, and three times as fast. Not for samplers that draw noise between steps."""
+    one by one up to rounding, and three times as fast. Not for samplers that draw noise between steps.
+
+    how: ``latent_image`` and ``noise_mask`` to inpaint, as comfy.sample.sample takes them.
+    """
     noise = torch.cat([comfy.sample.prepare_noise(_empty(model, job, 1), job.seed) for job in work])
     positive = _stack([conditioning(job.caption, job.guidance) for job in work])
-    return _sample(model, work[0], noise, positive, _stack([conditioning(None, work[0].guidance)] * len(work)))
+    negative = _stack([conditioning(None, work[0].guidance)] * len(work))
+    return _sample(model, work[0], noise, positive, negative, **how)
 
 
 def _empty(model: Any, job: Job, batch: int) -> Tensor:
@@ -116,7 +120,7 @@ def _stack(each: list[list]) -> list:
     return [[torch.cat([one[0][0] for one in each]), {**options, "pooled_output": pooled}]]
 
 
-def _sample(model: Any, job: Job, noise: Tensor, positive: list, negative: list, callback: Any = None) -> Tensor:
+def _sample(model: Any, job: Job, noise: Tensor, positive: list, negative: list, **how: Any) -> Tensor:
     return comfy.sample.sample(
         model,
         noise,
@@ -126,10 +130,9 @@ def _sample(model: Any, job: Job, noise: Tensor, positive: list, negative: list,
         job.scheduler,
         positive,
         negative,
-        _empty(model, job, len(noise)),
-        callback=callback,
         disable_pbar=True,
         seed=job.seed,
+        **{"latent_image": _empty(model, job, len(noise)), **how},
     )
 
 
