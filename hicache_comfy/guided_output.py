@@ -18,7 +18,7 @@ def predict_noise(executor: Any, *args: Any, **kwargs: Any) -> Tensor:
     denoised = executor(*args, **kwargs)
     if session.evaluations == evaluations or not session.wants_directions:
         return denoised
-    addition = session.correct((x - denoised) / session.sigma, was_forecast=session.forecasts > forecasts)
+    addition = session.correct(run.direction(x, denoised), was_forecast=session.forecasts > forecasts)
     if addition is None:
         return denoised
     shift = addition.mul_(session.sigma)

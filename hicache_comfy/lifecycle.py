@@ -25,7 +25,8 @@ def sample_with_session(patch: Patch, executor: Any, *args: Any, **kwargs: Any) 
     call = inspect.signature(executor.original).bind(*args, **kwargs)
     rule = rule_of(call.arguments["sampler"])
     run = _start(patch.settings, guider, rule, call.arguments["sigmas"].tolist())
-    if call.arguments.get("denoise_mask") is None:  # the host blends the masked part in after us
+    run.mask = call.arguments.get("denoise_mask")
+    if run.mask is None:  # with a mask the host blends what is kept in after us
         call.arguments["callback"] = run.preview(call.arguments.get("callback"))
     original = guider.model_options
     guider.model_options = create_model_options_clone(original)
@@ -34,7 +35,7 @@ def sample_with_session(patch: Patch, executor: Any, *args: Any, **kwargs: Any) 
         return executor(*call.args, **call.kwargs)
     finally:
         guider.model_options = original
-        run.shift = None
+        run.shift = run.mask = None
         _publish(patch, run.session.finish())
 
 

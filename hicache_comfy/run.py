@@ -15,12 +15,19 @@ class Run:
     """The session of a run and the level it works at.
 
     level  an OutputLevel or a BlockLevel
+    mask   where the latent is sampled at all, (B, ...) from 0 to 1; None: everywhere
     shift  what the corrector took off the denoised image of the last evaluation
     """
 
     session: Session
     level: Any
+    mask: Tensor | None = None
     shift: Tensor | None = None
+
+    def direction(self, x: Tensor, denoised: Tensor) -> Tensor:
+        """(x - denoised) / sigma, 0 where the latent is not sampled."""
+        direction = (x - denoised) / self.session.sigma
+        return direction if self.mask is None else direction.mul_(self.mask)
 
     def preview(self, callback: Callable[..., Any] | None) -> Callable[..., Any] | None:
         """The step callback, shown the denoised image as it was before the corrector."""

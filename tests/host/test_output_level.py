@@ -9,7 +9,7 @@ from small_models import sampling
 from small_models.sampling import conditioning, sample
 
 from hicache_comfy import attach, last_report
-from hicache_core import Settings, presets
+from hicache_core import Session, Settings, presets
 
 CLOSE = 0.25  # relative RMS error; another seed of the same caption is beyond 0.6
 
@@ -133,6 +133,22 @@ def test_image_to_image_and_inpainting(flux, job):
         outputs = [guided(m, job, conditioning(job.caption), latent=latent, **how) for m in (patched, flux)]
         assert last_report(patched).forecasts == 8
         assert error(*outputs) < CLOSE
+
+
+def test_what_a_mask_keeps_has_no_say_in_how_the_rest_is_corrected(flux, job, monkeypatch):
+    latent, seen = sample(flux, job), []
+    mask = torch.zeros(1, 1, 16, 16)
+    mask[..., 8:] = 1.0
+    correct = Session.correct
+
+    def watch(self, direction, was_forecast):
+        seen.append(direction.clone())
+        return correct(self, direction, was_forecast)
+
+    monkeypatch.setattr(Session, "correct", watch)
+    guided(attach(flux, presets.speed(2.0)), job, conditioning(job.caption), latent=latent, denoise_mask=mask)
+    assert len(seen) > job.steps // 2
+    assert all(not d[..., :8].any() and d[..., 8:].all() for d in seen)
 
 
 def test_an_extra_call_at_the_same_noise_level_has_a_history_of_its_own(flux, job):
