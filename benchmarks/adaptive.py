@@ -15,7 +15,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import torch
-from harness import MODELS, cached, full_runs, heading, measure, option_parser, work_of, write
+from harness import MODELS, Subject, cached, full_runs, heading, measure, option_parser, work_of, write
 from small_models.sampling import Job
 from tqdm import tqdm
 
@@ -31,9 +31,9 @@ class Picture:
     psnr: float
 
 
-def each(model: Any, work: list[Job], references: list[Any], settings: Settings) -> list[Picture]:
+def each(subject: Subject, work: list[Job], references: list[Any], settings: Settings) -> list[Picture]:
     rows = [
-        measure(cached("", settings), model, [job], [reference])
+        measure(cached("", settings), subject, [job], [reference])
         for job, reference in zip(tqdm(work), references, strict=True)
     ]
     return [Picture(round(row.calls), row.latent[0]) for row in rows]
@@ -89,14 +89,14 @@ def draw(adaptive: list[Picture], fixed: list[Picture], path: str, title: str) -
 
 def main() -> None:
     arguments = option_parser(__doc__).parse_args()
-    model = MODELS[arguments.model](arguments.split)
+    subject = Subject(MODELS[arguments.model](arguments.split))
     work = work_of(arguments)
     with torch.no_grad():
-        references = full_runs(model, work)
-        adaptive = each(model, work, references, presets.adaptive(Settings().tolerance))
+        references = full_runs(subject, work)
+        adaptive = each(subject, work, references, presets.adaptive(Settings().tolerance))
         calls = round(mean(p.calls for p in adaptive))
-        fixed = each(model, work, references, presets.speed(arguments.steps / calls))
-        results = {t: each(model, work[:FEW], references[:FEW], presets.adaptive(t)) for t in TOLERANCES}
+        fixed = each(subject, work, references, presets.speed(arguments.steps / calls))
+        results = {t: each(subject, work[:FEW], references[:FEW], presets.adaptive(t)) for t in TOLERANCES}
     note = "Latent PSNR in dB to the full run."
     default = f"The default tolerance, {Settings().tolerance:g}:"
     parts = [heading(arguments, f"{arguments.steps} steps of euler"), note, "", f"The first {FEW} pictures:", ""]

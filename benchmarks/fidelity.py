@@ -1,8 +1,13 @@
 """How close a picture stays to the full run at a number of network calls, on the small models.
 
 python dev.py exec -- python benchmarks/fidelity.py --out docs/benchmarks/fidelity_flux.md
-python dev.py exec -- python benchmarks/fidelity.py --model qwen_image --cfg 4 \\
+python dev.py exec -- python benchmarks/fidelity.py --model qwen_image --cfg 4 --pictures 8 \\
     --out docs/benchmarks/fidelity_qwen_image.md
+
+With a model of your own, on a GPU (checkpoint.py has the options):
+
+HICACHE_DEVICE=cuda python dev.py exec -- python benchmarks/fidelity.py --checkpoint flux1-dev-fp8.safetensors \\
+    --steps 28 --out fidelity.md
 
 Two references: the artist's own full run, and the converged solution, sampled with CONVERGED Euler steps, so that
 nobody is fooled by a cache that copies a coarse run faithfully. Rows: HiCache for ComfyUI at several speeds and
@@ -16,24 +21,26 @@ from dataclasses import replace
 from statistics import mean
 from typing import Any
 
+import checkpoint
 import matplotlib.pyplot as plt
 import torch
 from harness import (
     MODELS,
     Method,
     Row,
+    Subject,
     cached,
     fewer_steps,
     full_runs,
     heading,
     mean_and_worst,
     measure,
+    name_of,
     option_parser,
     work_of,
     write,
     write_csv,
 )
-from small_models.sampling import Job, sample
 from torch import Tensor
 from tqdm import tqdm
 
@@ -85,18 +92,21 @@ def spectrum(steps: int, growth: float) -> Settings:
 
 
 def _easy_cache(threshold: float) -> Any:
-    def run(model: Any, job: Job) -> Tensor:
+    def run(subject: Subject, job: Any) -> Tensor:
         """The node adds to its input in place, which destroys float32 runs: it gets a copy."""
-        copied = model.clone()
+        copied = subject.model.clone()
         kind = comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL
         copied.add_wrapper_with_key(kind, "copy", lambda executor, x, *rest, **more: executor(x.clone(), *rest, **more))
-        return sample(easycache.EasyCacheNode.execute(copied, threshold, 0.15, 0.95, False)[0], job)
+        return subject.sample(easycache.EasyCacheNode.execute(copied, threshold, 0.15, 0.95, False)[0], job)
 
     return run
 
 
 def _lazy_cache(threshold: float) -> Any:
-    return lambda model, job: sample(easycache.LazyCacheNode.execute(model, threshold, 0.15, 0.95, False)[0], job)
+    def run(subject: Subject, job: Any) -> Tensor:
+        return subject.sample(easycache.LazyCacheNode.execute(subject.model, threshold, 0.15, 0.95, False)[0], job)
+
+    return run
 
 
 def table(rows: list[tuple[str, Row]], full_seconds: float) -> str:
@@ -159,15 +169,18 @@ def draw(rows: list[tuple[str, Row]], path: str, title: str) -> None:
 def main() -> None:
     parser = option_parser(__doc__)
     parser.add_argument("--sampler", default="euler")
+    checkpoint.add_options(parser)
     arguments = parser.parse_args()
-    model = MODELS[arguments.model](arguments.split)
-    work = work_of(arguments, sampler=arguments.sampler)
+    if arguments.checkpoint is None:
+        subject, work = Subject(MODELS[arguments.model](arguments.split)), work_of(arguments, sampler=arguments.sampler)
+    else:
+        subject, work = checkpoint.load(arguments)
     with torch.no_grad():
-        references = full_runs(model, work)
-        converged = full_runs(model, [replace(job, steps=CONVERGED, sampler="euler") for job in tqdm(work)])
-        full = measure(Method("full run", sample), model, work, references, converged)
+        references = full_runs(subject, work)
+        converged = full_runs(subject, [replace(job, steps=CONVERGED, sampler="euler") for job in tqdm(work)])
+        full = measure(Method("full run", Subject.full_run), subject, work, references, converged)
         rows = [
-            (family, measure(method, model, work, references, converged))
+            (family, measure(method, subject, work, references, converged))
             for family, method in tqdm(list(methods(arguments.steps, arguments.sampler)))
         ]
     sampling = f"{arguments.steps} steps of {arguments.sampler}"
@@ -179,7 +192,7 @@ def main() -> None:
     write("\n".join(parts), arguments.out)
     write_csv([line for family, row in rows for line in lines_of(family, row)], arguments.out)
     if arguments.out is not None:
-        title = f"Small {arguments.model}, {sampling}, CFG {arguments.cfg:g}, {arguments.pictures} pictures"
+        title = f"{name_of(arguments)}, {sampling}, CFG {arguments.cfg:g}, {arguments.pictures} pictures"
         draw(rows, str(arguments.out.with_suffix(".png")), title)
 
 

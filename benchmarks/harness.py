@@ -20,7 +20,8 @@ import torch
 from small_models.sampling import Job, decode, first_block, jobs, load_flux, load_qwen_image, sample
 from torch import Tensor
 
-import comfyui_version  # isort: skip  after the sampling module, which makes the host importable
+import comfy.model_management  # isort: skip  after the sampling module, which makes the host importable
+import comfyui_version  # isort: skip
 
 from hicache_comfy import attach
 from hicache_core import Settings
@@ -30,11 +31,24 @@ MODELS = {"flux": load_flux, "qwen_image": load_qwen_image}
 
 
 @dataclass(frozen=True)
+class Subject:
+    """What is measured: a MODEL, how a job is sampled with it or a patched copy, and how a latent becomes a picture
+    (B, 3, H, W) in [0, 1]. A job is any dataclass with seed, steps, sampler and cfg."""
+
+    model: Any
+    sample: Callable[[Any, Any], Tensor] = sample
+    decode: Callable[[Tensor], Tensor] = decode
+
+    def full_run(self, job: Any) -> Tensor:
+        return self.sample(self.model, job)
+
+
+@dataclass(frozen=True)
 class Method:
     """A name and how it samples a job."""
 
     name: str
-    run: Callable[[Any, Job], Tensor]
+    run: Callable[[Subject, Any], Tensor]
 
 
 @dataclass(frozen=True)
@@ -60,11 +74,14 @@ class Row:
 
 
 def cached(name: str, settings: Settings) -> Method:
-    return Method(name, lambda model, job: sample(attach(model, settings), job))
+    return Method(name, lambda subject, job: subject.sample(attach(subject.model, settings), job))
 
 
 def fewer_steps(sampler: str, steps: int) -> Method:
-    return Method(f"{steps} steps of {sampler}", lambda m, job: sample(m, replace(job, steps=steps, sampler=sampler)))
+    def run(subject: Subject, job: Any) -> Tensor:
+        return subject.full_run(replace(job, steps=steps, sampler=sampler))
+
+    return Method(f"{steps} steps of {sampler}", run)
 
 
 @contextmanager
@@ -81,21 +98,25 @@ def counted_calls(model: Any) -> Iterator[list[int]]:
         handle.remove()
 
 
-def full_runs(model: Any, work: list[Job]) -> list[Reference]:
+def full_runs(subject: Subject, work: list[Any]) -> list[Reference]:
     """Every job, computed in full."""
-    latents = [sample(model, job) for job in work]
-    return [Reference(latent, decode(latent)) for latent in latents]
+    latents = [subject.full_run(job) for job in work]
+    return [Reference(latent, subject.decode(latent)) for latent in latents]
 
 
 def measure(
-    method: Method, model: Any, work: list[Job], references: list[Reference], converged: list[Reference] | None = None
+    method: Method,
+    subject: Subject,
+    work: list[Any],
+    references: list[Reference],
+    converged: list[Reference] | None = None,
 ) -> Row:
     started = time.perf_counter()
-    with counted_calls(model) as calls:
-        latents = [method.run(model, job) for job in work]
+    with counted_calls(subject.model) as calls:
+        latents = [method.run(subject, job) for job in work]
     row = Row(method.name, calls[0] / len(work), (time.perf_counter() - started) / len(work))
     for k, (latent, full) in enumerate(zip(latents, references, strict=True)):
-        picture = decode(latent)
+        picture = subject.decode(latent)
         row.latent.append(psnr(latent, full.latent, float(full.latent.max() - full.latent.min())))
         row.picture.append(psnr(picture, full.picture))
         row.ssim.append(ssim(picture, full.picture))
@@ -104,14 +125,27 @@ def measure(
     return row
 
 
+def name_of(arguments: argparse.Namespace) -> str:
+    own = getattr(arguments, "checkpoint", None)
+    return own.name if own else f"Small {arguments.model}"
+
+
 def heading(arguments: argparse.Namespace, sampling: str) -> str:
     """What was measured, where and how to do it again."""
+    own = getattr(arguments, "checkpoint", None)
+    which, dtype = (f"{arguments.pixels} pixels", arguments.dtype) if own else (f"{arguments.split} split", "float32")
     return (
-        f"Small {arguments.model}, {arguments.split} split, {sampling}, CFG {arguments.cfg:g}, {arguments.pictures} "
-        f"pictures (seeds 1000 to {999 + arguments.pictures}), float32, {platform.machine()} CPU with "
-        f"{torch.get_num_threads()} thread(s), Python {platform.python_version()}, torch {torch.__version__}, ComfyUI "
+        f"{name_of(arguments)}, {which}, {sampling}, CFG {arguments.cfg:g}, {arguments.pictures} "
+        f"pictures (seeds 1000 to {999 + arguments.pictures}), {dtype}, {device()}, "
+        f"Python {platform.python_version()}, torch {torch.__version__}, ComfyUI "
         f"{comfyui_version.__version__}.\n\n`python dev.py exec -- python {' '.join(sys.argv)}`\n"
     )
+
+
+def device() -> str:
+    if comfy.model_management.get_torch_device().type == "cuda":
+        return torch.cuda.get_device_name()
+    return f"{platform.machine()} CPU with {torch.get_num_threads()} thread(s)"
 
 
 def option_parser(description: str | None) -> argparse.ArgumentParser:

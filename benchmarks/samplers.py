@@ -12,6 +12,7 @@ import torch
 from harness import (
     MODELS,
     Row,
+    Subject,
     cached,
     fewer_steps,
     full_runs,
@@ -35,8 +36,8 @@ SAMPLERS = (
 SPEEDS = (2.5, 5.0)
 
 
-def row(model: Any, work: list[Job], sampler: str, ratio: float) -> str:
-    references = full_runs(model, work)
+def row(subject: Subject, work: list[Job], sampler: str, ratio: float) -> str:
+    references = full_runs(subject, work)
     settings = presets.speed(ratio)
     variants = (
         settings,
@@ -45,18 +46,18 @@ def row(model: Any, work: list[Job], sampler: str, ratio: float) -> str:
         replace(settings, corrector=False, stabilizer=False),
         replace(settings, basis="reuse"),
     )
-    rows = [measure(cached("", variant), model, work, references) for variant in variants]
+    rows = [measure(cached("", variant), subject, work, references) for variant in variants]
     ours = rows[0]
-    few = fewer(model, work, ours, references)
+    few = fewer(subject, work, ours, references)
     return f"| {sampler} | {ratio:g} | {ours.calls:.0f} | {cells(*rows, few)} |"
 
 
-def fewer(model: Any, work: list[Job], ours: Row, references: Any) -> Row:
+def fewer(subject: Subject, work: list[Job], ours: Row, references: Any) -> Row:
     """The most steps of the same sampler that cost no more calls than ``ours``."""
     sampler, steps = work[0].sampler, work[0].steps
-    one = measure(fewer_steps(sampler, 10), model, work[:1], references[:1]).calls / 10  # calls a step
+    one = measure(fewer_steps(sampler, 10), subject, work[:1], references[:1]).calls / 10  # calls a step
     affordable = min(steps, max(2, int((ours.calls + 0.5) / one)))
-    return measure(fewer_steps(sampler, affordable), model, work, references)
+    return measure(fewer_steps(sampler, affordable), subject, work, references)
 
 
 def cells(*rows: Row) -> str:
@@ -67,7 +68,7 @@ def main() -> None:
     parser = option_parser(__doc__)
     parser.add_argument("--samplers", nargs="+", default=SAMPLERS)
     arguments = parser.parse_args()
-    model = MODELS[arguments.model](arguments.split)
+    subject = Subject(MODELS[arguments.model](arguments.split))
     lines = [
         "| sampler | speed | calls | ours | no corrector | no stabilizer | neither | reuse | fewer steps |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -75,7 +76,7 @@ def main() -> None:
     with torch.no_grad():
         for sampler in tqdm(arguments.samplers):
             work = work_of(arguments, sampler=sampler)
-            lines += [row(model, work, sampler, ratio) for ratio in SPEEDS]
+            lines += [row(subject, work, sampler, ratio) for ratio in SPEEDS]
     note = "Latent PSNR in dB to the full run of the same sampler, mean and (worst)."
     title = heading(arguments, f"{arguments.steps} steps of each sampler")
     write("\n".join([title, note, "", *lines, ""]), arguments.out)

@@ -18,6 +18,7 @@ import matplotlib.pyplot as plt
 import torch
 from harness import (
     MODELS,
+    Subject,
     cached,
     fewer_steps,
     full_runs,
@@ -28,7 +29,7 @@ from harness import (
     work_of,
     write,
 )
-from small_models.sampling import Job, noise_levels, sample
+from small_models.sampling import Job, noise_levels
 from torch import Tensor
 from tqdm import tqdm
 
@@ -64,7 +65,7 @@ def steps_of(density: Sequence[float], calls: int) -> tuple[int, ...]:
     return (0, *(1 + k for k in spread(density[1:], calls - 1)))
 
 
-def drifts(model: Any, job: Job, settings: Settings) -> list[float]:
+def drifts(subject: Subject, job: Job, settings: Settings) -> list[float]:
     """What the corrector undid at each step: shift of the latent relative to the direction there, RMS."""
     answers: dict[str, list[Tensor]] = {"sampler": [], "network": []}
     levels: list[tuple[Tensor, float]] = []
@@ -78,11 +79,11 @@ def drifts(model: Any, job: Job, settings: Settings) -> list[float]:
 
         return listen
 
-    outside = model.clone()
+    outside = subject.model.clone()
     outside.add_wrapper_with_key("predict_noise", "sampler", listener("sampler"))
     patched = attach(outside, settings)
     patched.add_wrapper_with_key("predict_noise", "network", listener("network"))
-    sample(patched, job)
+    subject.sample(patched, job)
     ends = [*(sigma for _, sigma in levels[1:]), 0.0]
     return [
         float((network - sampler).norm() / (x - network).norm()) * (sigma - end)
@@ -97,22 +98,22 @@ def per_gap(density: Sequence[float], steps: Sequence[int], drift: Sequence[floa
     return [drift[b] / gap**2 for b, gap in gaps[1:]]
 
 
-def evenness(model: Any, work: list[Job], sigmas: Sequence[float], calls: int) -> str:
+def evenness(subject: Subject, work: list[Job], sigmas: Sequence[float], calls: int) -> str:
     density = step_density(sigmas, flow=True)
     steps = steps_of(density, calls)
-    runs = [per_gap(density, steps, drifts(model, job, Settings(schedule="listed", steps=steps))) for job in work]
+    runs = [per_gap(density, steps, drifts(subject, job, Settings(schedule="listed", steps=steps))) for job in work]
     by_gap = [median(filter(None, gap)) for gap in zip(*runs, strict=True)]
     figures = " ".join(f"{value:.3f}" for value in by_gap)
     return f"| {calls} | {figures} | {max(by_gap) / min(by_gap):.1f} |"
 
 
-def few_calls(model: Any, work: list[Job]) -> list[str]:
-    references = full_runs(model, work)
-    density = step_density(noise_levels(model, SHORT), flow=True)
+def few_calls(subject: Subject, work: list[Job]) -> list[str]:
+    references = full_runs(subject, work)
+    density = step_density(noise_levels(subject.model, SHORT), flow=True)
     lines = []
     for calls in FEW:
         plan = Settings(schedule="listed", steps=steps_of(density, calls))
-        rows = [measure(way, model, work, references) for way in (cached("", plan), fewer_steps("euler", calls))]
+        rows = [measure(way, subject, work, references) for way in (cached("", plan), fewer_steps("euler", calls))]
         lines.append(f"| {calls} | {' | '.join(mean_and_worst(row.latent) for row in rows)} |")
     return lines
 
@@ -136,18 +137,18 @@ def draw(sigmas: Sequence[float], path: str) -> None:
 
 def main() -> None:
     arguments = option_parser(__doc__).parse_args()
-    model = MODELS[arguments.model](arguments.split)
-    sigmas = noise_levels(model, arguments.steps)
+    subject = Subject(MODELS[arguments.model](arguments.split))
+    sigmas = noise_levels(subject.model, arguments.steps)
     lines = [f"| density | {' | '.join(f'{calls} calls' for calls in CALLS)} |", "|---" * (len(CALLS) + 1) + "|"]
     work = work_of(arguments)
     with torch.no_grad():
-        references = full_runs(model, work)
+        references = full_runs(subject, work)
         for name, density in tqdm(DENSITIES.items()):
             plans = [Settings(schedule="listed", steps=steps_of(density(sigmas), calls)) for calls in CALLS]
-            rows = [measure(cached(name, plan), model, work, references).latent for plan in plans]
+            rows = [measure(cached(name, plan), subject, work, references).latent for plan in plans]
             lines.append(f"| {name} | {' | '.join(map(mean_and_worst, rows))} |")
-        table = [evenness(model, work, sigmas, calls) for calls in CALLS[1:]]
-        few = few_calls(model, work_of(arguments, steps=SHORT))
+        table = [evenness(subject, work, sigmas, calls) for calls in CALLS[1:]]
+        few = few_calls(subject, work_of(arguments, steps=SHORT))
     note = "Latent PSNR in dB to the full run, mean and (worst). The first step is always computed."
     parts = [heading(arguments, f"{arguments.steps} steps of euler"), note, "", *lines, "", DRIFTS, *table, ""]
     write("\n".join([*parts, SHORTEST, *few, ""]), arguments.out)
