@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import comfy.sample
 import comfy.samplers
 import pytest
 import torch
@@ -133,6 +134,32 @@ def test_image_to_image_and_inpainting(flux, job):
         outputs = [guided(m, job, conditioning(job.caption), latent=latent, **how) for m in (patched, flux)]
         assert last_report(patched).forecasts == 8
         assert error(*outputs) < CLOSE
+
+
+def in_two_parts(model, job, positive):
+    """As two KSampler (Advanced) nodes do: the first leaves its noise in, the second adds none."""
+    empty = torch.zeros(1, 16, 16, 16)
+    noise = comfy.sample.prepare_noise(empty, job.seed)
+    latent, reports = empty, []
+    for first, last in ((0, 10), (10, job.steps)):
+        how = {"start_step": first, "last_step": last, "disable_noise": first > 0, "force_full_denoise": first > 0}
+        added = noise if first == 0 else torch.zeros_like(noise)
+        conditions = (1.0, "euler", "simple", positive, positive)
+        latent = comfy.sample.sample(model, added, job.steps, *conditions, latent, **how, disable_pbar=True)
+        reports.append(last_report(model))
+    return latent, reports
+
+
+def test_a_run_in_two_parts_is_two_runs_of_their_own_steps(flux, job):
+    positive = conditioning(job.caption)
+    patched = attach(flux, presets.speed(2.0))
+    output, (head, tail) = in_two_parts(patched, job, positive)
+    assert [len(report.evaluations) for report in (head, tail)] == [10, 6]
+    assert [report.calls for report in (head, tail)] == [5, 4]  # four is the fewest
+    assert [e.step for e in tail.evaluations] == list(range(6))
+    expected, _ = in_two_parts(flux, job, positive)
+    assert torch.allclose(expected, sample(flux, job), atol=1e-4)
+    assert error(output, expected) < CLOSE
 
 
 def test_what_a_mask_keeps_has_no_say_in_how_the_rest_is_corrected(flux, job, monkeypatch):
