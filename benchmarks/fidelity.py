@@ -1,7 +1,7 @@
 """How close a picture stays to the full run at a number of network calls, on the small models.
 
 python dev.py exec -- python benchmarks/fidelity.py --out docs/benchmarks/fidelity_flux.md
-python dev.py exec -- python benchmarks/fidelity.py --model qwen_image --cfg 4 --pictures 8 \\
+python dev.py exec -- python benchmarks/fidelity.py --model qwen_image --cfg 4 \\
     --out docs/benchmarks/fidelity_qwen_image.md
 
 With a model of your own, on a GPU (checkpoint.py has the options):
@@ -187,7 +187,7 @@ def main() -> None:
     own = (
         f"The full run: {mean_and_worst(full.converged)} dB to the converged solution, {full.seconds:.2f} s a picture."
     )
-    note = "PSNR: mean and (worst picture); seconds are one run on a shared machine."
+    note = "PSNR: mean and (worst picture). Seconds are the processor's; on a GPU, the clock's."
     parts = [heading(arguments, sampling), note, own, "", verdict(rows), "", table(rows, full.seconds), ""]
     write("\n".join(parts), arguments.out)
     write_csv([line for family, row in rows for line in lines_of(family, row)], arguments.out)

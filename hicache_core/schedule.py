@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 TAIL = 0.8  # of the distance between computed steps, left behind the last one
-FEWEST = 4  # computed steps of a budget: with two or three, forecasts are hardly nearer than as many steps
+FEWEST = 4  # computed steps of a budget: with two or three, forecasts are little nearer than as many steps
 EXPECTED = 0.2  # drift of a gap divided by its square in the density, before any is known (docs/schedule.md)
 
 if TYPE_CHECKING:  # settings.py imports this module for POLICIES
