@@ -13,14 +13,13 @@ from statistics import mean
 from typing import Any
 
 import torch
-from harness import MODELS, counted_calls, heading, mean_and_worst, option_parser, work_of, write
+from harness import MODELS, counted_calls, heading, latent_psnr, mean_and_worst, option_parser, work_of, write
 from small_models.sampling import Job, sample_together
 from torch import Tensor
 from tqdm import tqdm
 
 from hicache_comfy import attach
 from hicache_core import presets
-from hicache_core.metrics import psnr
 
 SAMPLERS = ("euler", "dpmpp_2m", "res_multistep", "deis")
 STEPS = (20, 28, 50)
@@ -33,11 +32,6 @@ def runs(model: Any, work: list[Job]) -> Run:
     return cache(
         lambda sampler, steps: sample_together(model, [replace(j, sampler=sampler, steps=steps) for j in work])
     )
-
-
-def latent_psnr(latents: Tensor, references: Tensor) -> list[float]:
-    pairs = zip(latents, references, strict=True)
-    return [psnr(ours, full, float(full.max() - full.min())) for ours, full in pairs]
 
 
 def cell(model: Any, work: list[Job], full: Run, sampler: str, steps: int, ratio: float) -> tuple[str, float]:

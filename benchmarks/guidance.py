@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from harness import MODELS, counted_calls, heading, mean_and_worst, option_parser, work_of, write
+from harness import MODELS, counted_calls, heading, latent_psnr, mean_and_worst, option_parser, work_of, write
 from small_models.sampling import Job, sample_together
 from torch import Tensor
 from tqdm import tqdm
@@ -25,7 +25,6 @@ import comfy_extras.nodes_tcfg as tcfg  # isort: skip
 
 from hicache_comfy import attach
 from hicache_core import presets
-from hicache_core.metrics import psnr
 
 SPEEDS = (2.5, 5.0)
 
@@ -68,8 +67,7 @@ class Bench:
         return sample_together(model if settings is None else attach(model, settings), work, **self._how)
 
     def score(self, latents: Tensor) -> str:
-        pairs = zip(latents, self._full, strict=True)
-        return mean_and_worst([psnr(got, full, float(full.max() - full.min())) for got, full in pairs])
+        return mean_and_worst(latent_psnr(latents, self._full))
 
     def row(self, ratio: float) -> str:
         settings = presets.speed(ratio)

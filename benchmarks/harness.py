@@ -126,6 +126,12 @@ def measure(
     return row
 
 
+def latent_psnr(latents: Tensor, references: Tensor) -> list[float]:
+    """Of every picture of a batch, in dB, with the reference's range as peak."""
+    pairs = zip(latents, references, strict=True)
+    return [psnr(ours, full, float(full.max() - full.min())) for ours, full in pairs]
+
+
 def name_of(arguments: argparse.Namespace) -> str:
     own = getattr(arguments, "checkpoint", None)
     return own.name if own else f"Small {arguments.model}"

@@ -1,32 +1,23 @@
 """Sampler by sampler: how close at the same number of calls, with and without what we add, and by fewer steps?
 
-python dev.py exec -- python benchmarks/samplers.py --pictures 3 --out docs/benchmarks/samplers_flux.md
-python dev.py exec -- python benchmarks/samplers.py --model qwen_image --cfg 4 --pictures 3 \\
-    --samplers euler dpmpp_2m lms heun --out docs/benchmarks/samplers_qwen_image.md
+python dev.py exec -- python benchmarks/samplers.py --pictures 8 --out docs/benchmarks/samplers_flux.md
+python dev.py exec -- python benchmarks/samplers.py --model qwen_image --cfg 4 --pictures 8 \\
+    --out docs/benchmarks/samplers_qwen_image.md
+
+All pictures of a cell are sampled as one batch.
 """
 
 from dataclasses import replace
 from typing import Any
 
 import torch
-from harness import (
-    MODELS,
-    Row,
-    Subject,
-    cached,
-    fewer_steps,
-    full_runs,
-    heading,
-    mean_and_worst,
-    measure,
-    option_parser,
-    work_of,
-    write,
-)
-from small_models.sampling import Job
+from harness import MODELS, counted_calls, heading, latent_psnr, mean_and_worst, option_parser, work_of, write
+from small_models.sampling import Job, sample_together
+from torch import Tensor
 from tqdm import tqdm
 
-from hicache_core import presets
+from hicache_comfy import attach
+from hicache_core import Settings, presets
 
 SAMPLERS = (
     *("euler", "ddim", "dpmpp_2m", "deis", "res_multistep", "uni_pc", "uni_pc_bh2"),  # corrected
@@ -36,47 +27,51 @@ SAMPLERS = (
 SPEEDS = (2.5, 5.0)
 
 
-def row(subject: Subject, work: list[Job], sampler: str, ratio: float) -> str:
-    references = full_runs(subject, work)
-    settings = presets.speed(ratio)
-    variants = (
+def variants(settings: Settings) -> list[Settings]:
+    """Ours, then with parts taken away, in the order of the columns."""
+    return [
         settings,
         replace(settings, corrector=False),
         replace(settings, stabilizer=False),
         replace(settings, corrector=False, stabilizer=False),
         replace(settings, basis="reuse"),
-    )
-    rows = [measure(cached("", variant), subject, work, references) for variant in variants]
-    ours = rows[0]
-    few = fewer(subject, work, ours, references)
-    return f"| {sampler} | {ratio:g} | {ours.calls:.0f} | {cells(*rows, few)} |"
+    ]
 
 
-def fewer(subject: Subject, work: list[Job], ours: Row, references: Any) -> Row:
-    """The most steps of the same sampler that cost no more calls than ``ours``."""
-    sampler, steps = work[0].sampler, work[0].steps
-    one = measure(fewer_steps(sampler, 10), subject, work[:1], references[:1]).calls / 10  # calls a step
-    affordable = min(steps, max(2, int((ours.calls + 0.5) / one)))
-    return measure(fewer_steps(sampler, affordable), subject, work, references)
+def fewer(model: Any, work: list[Job], full_calls: int, calls: int) -> Tensor:
+    """The most steps of the same sampler that cost no more than ``calls``."""
+    steps = work[0].steps
+    affordable = min(steps, max(2, int((calls + 0.5) * steps / full_calls)))
+    return sample_together(model, [replace(job, steps=affordable) for job in work])
 
 
-def cells(*rows: Row) -> str:
-    return " | ".join(mean_and_worst(r.latent) for r in rows)
+def rows(model: Any, work: list[Job]) -> list[str]:
+    with counted_calls(model) as full_calls:
+        full = sample_together(model, work)
+    lines = []
+    for ratio in SPEEDS:
+        ours, *others = variants(presets.speed(ratio))
+        with counted_calls(model) as calls:
+            latents = [sample_together(attach(model, ours), work)]
+        latents += [sample_together(attach(model, other), work) for other in others]
+        latents.append(fewer(model, work, full_calls[0], calls[0]))
+        figures = [mean_and_worst(latent_psnr(latent, full)) for latent in latents]
+        lines.append(f"| {work[0].sampler} | {ratio:g} | {calls[0]} | {' | '.join(figures)} |")
+    return lines
 
 
 def main() -> None:
     parser = option_parser(__doc__)
     parser.add_argument("--samplers", nargs="+", default=SAMPLERS)
     arguments = parser.parse_args()
-    subject = Subject(MODELS[arguments.model](arguments.split))
+    model = MODELS[arguments.model](arguments.split)
     lines = [
         "| sampler | speed | calls | ours | no corrector | no stabilizer | neither | reuse | fewer steps |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     with torch.no_grad():
         for sampler in tqdm(arguments.samplers):
-            work = work_of(arguments, sampler=sampler)
-            lines += [row(subject, work, sampler, ratio) for ratio in SPEEDS]
+            lines += rows(model, work_of(arguments, sampler=sampler))
     note = "Latent PSNR in dB to the full run of the same sampler, mean and (worst)."
     title = heading(arguments, f"{arguments.steps} steps of each sampler")
     write("\n".join([title, note, "", *lines, ""]), arguments.out)

@@ -100,7 +100,7 @@ def sample(model: Any, job: Job, callback: Any = None) -> Tensor:
 
 def sample_together(model: Any, work: list[Job], **how: Any) -> Tensor:
     """The latents of jobs that differ in caption and seed only, (jobs, 16, [1,] side, side), as one batch: equal to
-    one by one up to rounding, and three times as fast. Not for samplers that draw noise between steps.
+    one by one up to rounding, and three times as fast. Samplers that draw noise between steps draw other noise.
 
     how: ``latent_image`` and ``noise_mask`` to inpaint, as comfy.sample.sample takes them.
     """
