@@ -25,8 +25,9 @@ def sample_with_session(patch: Patch, executor: Any, *args: Any, **kwargs: Any) 
     call = inspect.signature(executor.original).bind(*args, **kwargs)
     rule = rule_of(call.arguments["sampler"])
     run = _start(patch.settings, guider, rule, call.arguments["sigmas"].tolist())
-    run.mask = call.arguments.get("denoise_mask")
-    if run.mask is None:  # with a mask the host blends what is kept in after us
+    mask = call.arguments.get("denoise_mask")
+    run.mask = None if mask is None else mask > 0.0
+    if mask is None:  # with a mask the host blends what is kept in after us
         call.arguments["callback"] = run.preview(call.arguments.get("callback"))
     original = guider.model_options
     guider.model_options = create_model_options_clone(original)

@@ -15,7 +15,7 @@ class Run:
     """The session of a run and the level it works at.
 
     level  an OutputLevel or a BlockLevel
-    mask   where the latent is sampled at all, (B, ...) from 0 to 1; None: everywhere
+    mask   True where the latent is sampled, as large as the latent; None: everywhere
     shift  what the corrector took off the denoised image of the last evaluation
     """
 

@@ -55,8 +55,10 @@ class Pace:
 
     def _following(self, controller: GapController, error: float) -> _Gap:
         """The gap after a step for which the forecast would have had this relative error."""
+        drift = controller.drift(self._previous, self._current, error)
+        if self._current not in self._open and drift <= controller.tolerance:
+            return self._before  # computed whatever its gap: that says nothing against the gap that was planned
         gap = controller.length(self._previous, self._current)
         if controller.reach(self._previous, self._before.length) == self._current:  # the planned gap ended within it
             gap = min(max(gap, self._before.length), controller.length(self._previous, self._current + 1))
-        drift = controller.drift(self._previous, self._current, error)
         return _Gap(controller.next_gap(gap, drift, self._before.drift), drift)

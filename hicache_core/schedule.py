@@ -85,11 +85,11 @@ def budget(settings: "Settings", steps: StepRange) -> Plan:
     chosen = fixed | {free[k] for k in spent}
     if len(chosen) <= max(1, wanted):
         return Plan(chosen)
-    reason = (
-        f"speed {settings.speed:g} is out of reach: {len(chosen)} of {steps.total} steps must be computed; "
-        "sample more steps, or lower warmup_steps or widen start_percent and end_percent"
-    )
-    return Plan(chosen, message=reason)
+    reason = f"speed {settings.speed:g} is out of reach: {len(chosen)} of {steps.total} steps must be computed; "
+    if len(chosen) <= FEWEST:
+        return Plan(chosen, message=f"{reason}target speed never computes fewer than {FEWEST}, so sample more steps")
+    advice = "sample more steps, or lower warmup_steps or widen start_percent and end_percent"
+    return Plan(chosen, message=reason + advice)
 
 
 def spread(density: Sequence[float], calls: int) -> list[int]:
@@ -123,6 +123,7 @@ class GapController:
 
     A gap is measured in the density of its steps, where errors of a forecast of order O grow like gap^(O + 1) all along
     the run; the exponents are the usual 0.7 / p and 0.4 / p. max_gap: in steps. density, moves: by step.
+    The first gap can only reuse: its drift, which moves along the gap too, grows like gap^2.
     """
 
     tolerance: float

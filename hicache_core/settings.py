@@ -51,7 +51,8 @@ class Settings:
     end_percent     share of the sampling after which every step is computed
     explosion_limit a forecast that could exceed this many times the newest anchor is refused
     corrector       undo the drift of forecasts at the next computed step, with samplers that allow it
-    stabilizer      forecasts keep as much of a trend as the last one was borne out; none of it where noise is added
+    stabilizer      forecasts keep as much of a trend as the last one was borne out, none of it where noise is added;
+                    the corrector undoes less, the more of the direction changed over the gap
     """
 
     schedule: str = "budget"

@@ -28,10 +28,10 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """By picture of the batch, after at least two computed directions.
+    """By picture of the batch.
 
     ratios   what of the last slope came true, None while there is none to compare
-    changes  how much of the direction changed over the last gap
+    changes  how much of the direction changed over the last gap, 0 while there was none
     """
 
     ratios: tuple[float | None, ...] = (None,)

@@ -59,6 +59,7 @@ def modes() -> dict[str, Mode]:
 class HiCachePatchModel(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
+        offered = modes()
         return io.Schema(
             node_id="HiCachePatchModel",
             display_name="HiCache Patch Model",
@@ -72,8 +73,8 @@ class HiCachePatchModel(io.ComfyNode):
                 io.Model.Input("model", tooltip="The model to speed up. It stays unchanged itself."),
                 io.Combo.Input(
                     "mode",
-                    options=list(modes()),
-                    tooltip="\n".join(f"{name}: {mode.about}." for name, mode in modes().items()),
+                    options=list(offered),
+                    tooltip="\n".join(f"{name}: {mode.about}." for name, mode in offered.items()),
                 ),
                 io.Float.Input(
                     "speed",

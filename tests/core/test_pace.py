@@ -47,6 +47,17 @@ def test_where_no_error_can_be_measured_the_gaps_are_those_expected_to_meet_the_
     assert computed == list(range(0, 20, 2))
 
 
+@pytest.mark.parametrize(("warmup", "first"), [(3, 0), (1, 5)])
+def test_steps_that_must_be_computed_do_not_shorten_the_gap_to_come(warmup, first):
+    tolerance = EXPECTED * 4.1**2 / 10.0
+    settings = Settings(schedule="adaptive", tolerance=tolerance, warmup_steps=warmup)
+    steps = StepRange(30, first, 30, density=(10**-0.5,) * 30, moves=(0.01,) * 30)
+    head = first + warmup
+    computed = walk(Pace(POLICIES["adaptive"](settings, steps), 30), 30, lambda gap: tolerance)
+    assert computed[:head] == list(range(head))
+    assert computed[head] == head - 1 + 4
+
+
 def test_a_useless_forecast_computes_everything():
     assert walk(adaptive_pace(), 30, lambda g: 10.0) == list(range(30))
 

@@ -1,5 +1,6 @@
 """Counts and shapes of the schedules."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -58,7 +59,7 @@ def test_where_the_density_is_high_every_step_is_computed_and_the_others_share_w
 def test_the_few_steps_of_a_distilled_model_are_all_computed():
     plan = POLICIES["budget"](presets.speed(2.5), StepRange(4, 0, 4))
     assert plan.computed == {0, 1, 2, 3}
-    assert plan.message.startswith("speed 2.5 is out of reach: 4 of 4 steps must be computed; sample more steps")
+    assert plan.message.startswith("speed 2.5 is out of reach: 4 of 4 steps must be computed")
 
 
 def test_without_any_density_steps_are_spread_evenly():
@@ -79,7 +80,15 @@ def test_long_runs_do_not_overflow():
 
 def test_budget_says_what_it_cannot_reach():
     plan = POLICIES["budget"](presets.speed(5.0), StepRange(8, 0, 8))
-    assert plan.message.startswith("speed 5 is out of reach: 4 of 8 steps must be computed; sample more steps")
+    assert plan.message == (
+        "speed 5 is out of reach: 4 of 8 steps must be computed; target speed never computes fewer than 4, "
+        "so sample more steps"
+    )
+    plan = POLICIES["budget"](replace(presets.speed(5.0), warmup_steps=8), StepRange(20, 0, 20))
+    assert plan.message == (
+        "speed 5 is out of reach: 9 of 20 steps must be computed; sample more steps, or lower warmup_steps or widen "
+        "start_percent and end_percent"
+    )
     assert POLICIES["budget"](presets.speed(5.0), StepRange(50, 0, 50)).message == ""
     assert POLICIES["budget"](presets.speed(1.0), StepRange(4, 0, 4)).message == ""
 

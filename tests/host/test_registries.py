@@ -19,7 +19,6 @@ REPO = Path(__file__).parents[2]
 @pytest.fixture
 def pack(monkeypatch):
     """The pack as the host imports it: a package of its own with everything inside."""
-    before = set(sys.modules)
     spec = importlib.util.spec_from_file_location(
         "toy_pack", REPO / "__init__.py", submodule_search_locations=[str(REPO)]
     )
@@ -27,7 +26,7 @@ def pack(monkeypatch):
     monkeypatch.setitem(sys.modules, "toy_pack", module)
     spec.loader.exec_module(module)
     yield sys.modules
-    for name in set(sys.modules) - before:
+    for name in [name for name in sys.modules if name.startswith("toy_pack.")]:
         del sys.modules[name]
 
 
