@@ -7,19 +7,18 @@ from typing import Any
 @dataclass(frozen=True, slots=True)
 class SamplerRule:
     """deterministic  no noise is added between steps, so the direction (x - denoised) / sigma is smooth along the path
-    follow_trend   it adds noise, but forecasts that follow the trend were measured to be better (docs/samplers.md)
     correctable    one evaluation a step, and measured better with the corrector (docs/corrector.md)
     obstacle       why nothing can be forecast
     """
 
     deterministic: bool = False
-    follow_trend: bool = False
     correctable: bool = False
     obstacle: str = ""
 
 
 _CORRECTABLE = SamplerRule(deterministic=True, correctable=True)
 _DETERMINISTIC = SamplerRule(deterministic=True)
+_CFG_PP = SamplerRule(obstacle="because CFG++ samplers amplify what a forecast gets wrong")
 _FEEDS_BACK = SamplerRule(obstacle="because this sampler feeds the denoised image back whole")
 
 SAMPLERS = {
@@ -35,7 +34,13 @@ SAMPLERS = {
     "sample_ipndm": _DETERMINISTIC,
     "sample_ipndm_v": _DETERMINISTIC,
     "sample_gradient_estimation": _DETERMINISTIC,
-    "sample_er_sde": SamplerRule(follow_trend=True),
+    "sample_euler_cfg_pp": _CFG_PP,
+    "sample_euler_ancestral_cfg_pp": _CFG_PP,
+    "sample_dpmpp_2s_ancestral_cfg_pp": _CFG_PP,
+    "sample_dpmpp_2m_cfg_pp": _CFG_PP,
+    "sample_res_multistep_cfg_pp": _CFG_PP,
+    "sample_res_multistep_ancestral_cfg_pp": _CFG_PP,
+    "sample_gradient_estimation_cfg_pp": _CFG_PP,
     "sample_lcm": _FEEDS_BACK,
     "sample_lcm_upscale": _FEEDS_BACK,
     "sample_ar_video": SamplerRule(obstacle="because this sampler fills a cache at every call of the network"),

@@ -34,7 +34,7 @@ class Session:
     end_sigma    no forecast below this noise level
     correct_drift  whether the sampler is one whose steps the corrector understands
     smooth       whether the sampler adds no noise, so that the trend of its directions means something
-    follow_trend  whether forecasts get better by following a trend even so, where ``smooth`` is not
+    noisy        whether the sampler adds noise between steps, so that forecasts had better follow no trend
     flow         whether noise replaces the picture instead of being added to it (density.py)
     clock        seconds; replaced in tests
 
@@ -53,7 +53,7 @@ class Session:
         end_sigma: float = 0.0,
         correct_drift: bool = False,
         smooth: bool = False,
-        follow_trend: bool = True,
+        noisy: bool = False,
         flow: bool = True,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -63,7 +63,7 @@ class Session:
         self._sigmas = sigmas
         self._corrector = DriftCorrector(sigmas) if correct_drift and settings.corrector else None
         self._trust = TrendTrust() if smooth and settings.stabilizer else None
-        self._untold = FULL if smooth or follow_trend or not settings.stabilizer else NONE
+        self._untold = NONE if noisy and settings.stabilizer else FULL
         self._plan = POLICIES[settings.schedule](settings, steps)
         self._pace = Pace(self._plan, self._total)
         self._cursor = StepCursor(sigmas)

@@ -115,11 +115,11 @@ def zigzag(settings):
 
 
 @pytest.mark.parametrize(
-    ("follow", "stabilizer", "expected"), [(False, True, 2.0), (True, True, 3.0), (False, False, 3.0)]
+    ("noisy", "stabilizer", "expected"), [(True, True, 2.0), (False, True, 3.0), (True, False, 3.0)]
 )
-def test_where_noise_is_added_forecasts_reuse_unless_a_trend_was_measured_to_help(follow, stabilizer, expected):
+def test_where_noise_is_added_forecasts_follow_no_trend(noisy, stabilizer, expected):
     settings = Settings(schedule="listed", steps=(0, 2), basis="taylor", stabilizer=stabilizer)
-    session = Session(settings, [1.0, 0.8, 0.6, 0.4, 0.0], follow_trend=follow)
+    session = Session(settings, [1.0, 0.8, 0.6, 0.4, 0.0], noisy=noisy)
     for sigma, value in ((1.0, 0.0), (0.8, None), (0.6, 2.0)):
         key = session.begin(sigma, "call")
         if value is not None:

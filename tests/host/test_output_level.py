@@ -62,6 +62,15 @@ def test_lcm_is_computed_and_says_so(flux, job, caplog):
     assert "feeds the denoised image back whole" in caplog.text
 
 
+@pytest.mark.parametrize("sampler", ["euler_cfg_pp", "dpmpp_2m_cfg_pp"])
+def test_cfg_pp_is_computed_and_says_so(flux, job, sampler):
+    guidance = replace(job, sampler=sampler, cfg=1.5, steps=6)
+    patched = attach(flux, presets.speed(2.0))
+    assert torch.equal(sample(patched, guidance), sample(flux, guidance))
+    (message,) = last_report(patched).messages
+    assert message == "every step is computed, because CFG++ samplers amplify what a forecast gets wrong"
+
+
 def test_guidance_forecasts_both_conditions(flux, job):
     wrong, report = compare(flux, replace(job, cfg=3.0, steps=40), presets.speed(2.0))
     assert wrong < CLOSE
