@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from harness import Subject
+from small_models.sampling import sample_from
 from torch import Tensor
 
 import comfy.sample  # isort: skip
@@ -110,19 +111,8 @@ def sampling(texts: dict[str, Any]) -> Callable[[Any, Prompt], Tensor]:
         positive, negative = (
             node_helpers.conditioning_set_values(texts[text], {"guidance": job.guidance}) for text in (job.text, "")
         )
-        return comfy.sample.sample(
-            model,
-            comfy.sample.prepare_noise(empty, job.seed),
-            job.steps,
-            job.cfg,
-            job.sampler,
-            job.scheduler,
-            positive,
-            negative,
-            empty,
-            disable_pbar=True,
-            seed=job.seed,
-        )
+        noise = comfy.sample.prepare_noise(empty, job.seed)
+        return sample_from(model, job, empty, noise, positive, negative)
 
     return sample
 

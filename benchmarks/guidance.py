@@ -58,7 +58,7 @@ class Bench:
         if case.inpaint:  # the right half of pictures with other captions
             mask = torch.zeros(1, work[0].side, work[0].side)
             mask[..., work[0].side // 2 :] = 1.0
-            self._how = {"latent_image": sample_together(model, work[1:] + work[:1]), "noise_mask": mask}
+            self._how = {"latent": sample_together(model, work[1:] + work[:1]), "noise_mask": mask}
         self._full = self.sample(work[0].steps)
 
     def sample(self, steps: int, settings: Any = None) -> Tensor:

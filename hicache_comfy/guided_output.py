@@ -16,9 +16,10 @@ def predict_noise(executor: Any, *args: Any, **kwargs: Any) -> Tensor:
     run.shift, session = None, run.session
     evaluations, forecasts = session.evaluations, session.forecasts
     denoised = executor(*args, **kwargs)
-    if session.evaluations == evaluations or not session.wants_directions:
+    was_forecast = session.forecasts > forecasts
+    if session.evaluations == evaluations or not session.wants_direction(was_forecast):
         return denoised
-    addition = session.correct(run.direction(x, denoised), was_forecast=session.forecasts > forecasts)
+    addition = session.correct(run.direction(x, denoised), was_forecast)
     if addition is None:
         return denoised
     shift = addition.mul_(session.sigma)

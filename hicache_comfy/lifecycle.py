@@ -52,7 +52,6 @@ def _start(settings: Settings, guider: Any, rule: SamplerRule, sigmas: list[floa
         *_forecast_range(settings, model_sampling),
         correct_drift=rule.correctable,
         smooth=rule.deterministic,
-        noisy=not rule.deterministic,
         flow=isinstance(model_sampling, CONST),
     )
     level, change = choose_level(settings, guider.model_patcher, options, rule.deterministic)

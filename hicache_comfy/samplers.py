@@ -34,13 +34,6 @@ SAMPLERS = {
     "sample_ipndm": _DETERMINISTIC,
     "sample_ipndm_v": _DETERMINISTIC,
     "sample_gradient_estimation": _DETERMINISTIC,
-    "sample_euler_cfg_pp": _CFG_PP,
-    "sample_euler_ancestral_cfg_pp": _CFG_PP,
-    "sample_dpmpp_2s_ancestral_cfg_pp": _CFG_PP,
-    "sample_dpmpp_2m_cfg_pp": _CFG_PP,
-    "sample_res_multistep_cfg_pp": _CFG_PP,
-    "sample_res_multistep_ancestral_cfg_pp": _CFG_PP,
-    "sample_gradient_estimation_cfg_pp": _CFG_PP,
     "sample_lcm": _FEEDS_BACK,
     "sample_lcm_upscale": _FEEDS_BACK,
     "sample_ar_video": SamplerRule(obstacle="because this sampler fills a cache at every call of the network"),
@@ -49,4 +42,5 @@ UNKNOWN = SamplerRule()  # as for all that add noise: the direction would carry 
 
 
 def rule_of(sampler: Any) -> SamplerRule:
-    return SAMPLERS.get(getattr(getattr(sampler, "sampler_function", None), "__name__", ""), UNKNOWN)
+    name = getattr(getattr(sampler, "sampler_function", None), "__name__", "")
+    return _CFG_PP if name.endswith("_cfg_pp") else SAMPLERS.get(name, UNKNOWN)

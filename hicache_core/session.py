@@ -33,8 +33,8 @@ class Session:
     start_sigma  no forecast above this noise level
     end_sigma    no forecast below this noise level
     correct_drift  whether the sampler is one whose steps the corrector understands
-    smooth       whether the sampler adds no noise, so that the trend of its directions means something
-    noisy        whether the sampler adds noise between steps, so that forecasts had better follow no trend
+    smooth       whether the sampler adds no noise, so that the trend of its directions means something; where it adds
+                 some, forecasts had better follow none
     flow         whether noise replaces the picture instead of being added to it (density.py)
     clock        seconds; replaced in tests
 
@@ -52,8 +52,7 @@ class Session:
         start_sigma: float = math.inf,
         end_sigma: float = 0.0,
         correct_drift: bool = False,
-        smooth: bool = False,
-        noisy: bool = False,
+        smooth: bool = True,
         flow: bool = True,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -63,7 +62,7 @@ class Session:
         self._sigmas = sigmas
         self._corrector = DriftCorrector(sigmas) if correct_drift and settings.corrector else None
         self._trust = TrendTrust() if smooth and settings.stabilizer else None
-        self._untold = NONE if noisy and settings.stabilizer else FULL
+        self._untold = NONE if settings.stabilizer else FULL
         self._plan = POLICIES[settings.schedule](settings, steps)
         self._pace = Pace(self._plan, self._total)
         self._cursor = StepCursor(sigmas)
@@ -166,10 +165,11 @@ class Session:
         self._pace.computed(self._step, error)
         self._timeline.mark_error(error)
 
-    @property
-    def wants_directions(self) -> bool:
-        """Whether ``correct`` has anything to do in this run from here on."""
-        if self._corrector is not None and (self._corrector.pending or not self._compute):
+    def wants_direction(self, was_forecast: bool) -> bool:
+        """Whether ``correct`` has anything to do with the direction of this evaluation."""
+        if was_forecast:
+            return self._corrector is not None
+        if self._corrector is not None and self._corrector.pending:
             return True
         return self.wants_anchors and (self._corrector is not None or self._trust is not None)
 

@@ -93,7 +93,7 @@ def _advanced_inputs() -> list[Any]:
         _switch(
             "stabilizer",
             "Follow a trend only as far as the last one came true. Keeps strong guidance (CFG) from oscillating, and "
-            "the corrector from feeding it. Costs no network call. With most samplers that add noise, forecasts "
+            "the corrector from feeding it. Costs no network call. With samplers that add noise, forecasts "
             "follow no trend at all.",
         ),
         io.String.Input(

@@ -73,21 +73,29 @@ def test_bytes_held():
 
 @pytest.mark.parametrize(("allowed", "setting"), [(False, True), (True, False)])
 def test_a_session_corrects_only_where_sampler_and_settings_allow(allowed, setting):
-    session = Session(Settings(corrector=setting), SIGMAS, correct_drift=allowed)
+    session = Session(Settings(corrector=setting, stabilizer=False), SIGMAS, correct_drift=allowed)
     session.begin(1.0, "main")
-    assert not session.wants_directions
+    assert not any(map(session.wants_direction, (False, True)))
+
+
+def test_nobody_looks_at_the_direction_of_a_forecast_step_without_a_corrector():
+    session = Session(Settings(), SIGMAS)
+    session.begin(1.0, "main")
+    assert session.wants_direction(was_forecast=False)
+    assert not session.wants_direction(was_forecast=True)
 
 
 @pytest.mark.parametrize("last", [6, 7])
 def test_the_last_computed_step_makes_up_for_a_gap_of_any_length(last):
     """Also for a single step, after which nothing is forecast any more."""
-    session = Session(Settings(schedule="listed", steps=(0, 3, 5, last)), SIGMAS, correct_drift=True)
+    settings = Settings(schedule="listed", steps=(0, 3, 5, last), stabilizer=False)
+    session = Session(settings, SIGMAS, correct_drift=True)
     corrected = []
     for k, sigma in enumerate(SIGMAS[:-1]):
         key = session.begin(sigma, "main")
         forecast = session.forecast(key, {0: "same"}) is not None
         if not forecast and session.wants_anchors:
             session.record(key, {0: ("same", {OUTPUT: direction(k)[None]})})
-        if session.wants_directions and session.correct(direction(k)[None], was_forecast=forecast) is not None:
+        if session.wants_direction(forecast) and session.correct(direction(k)[None], forecast) is not None:
             corrected.append(k)
     assert corrected == [k for k in (3, 5, last) if k != last or last == 7]

@@ -41,7 +41,8 @@ def computed(report):
 
 
 def test_it_follows_the_interval_schedule_and_forecasts_a_line_exactly():
-    session = Session(Settings(schedule="interval", interval=5, warmup_steps=3, basis="taylor"), SIGMAS)
+    settings = Settings(schedule="interval", interval=5, warmup_steps=3, basis="taylor", stabilizer=False)
+    session = Session(settings, SIGMAS)
     outputs = run(session)
     report = session.finish()
     assert computed(report) == [0, 1, 2, 7, 12, 17]
@@ -109,7 +110,8 @@ def test_an_exploding_forecast_is_refused_without_reading_it():
     def network(position, sigma):
         return torch.full((2, 3), 1000.0 if position == 1 else 1.0)
 
-    session = Session(Settings(schedule="interval", interval=8, warmup_steps=3, basis="lagrange", order=2), SIGMAS)
+    settings = Settings(schedule="interval", interval=8, warmup_steps=3, basis="lagrange", order=2, stabilizer=False)
+    session = Session(settings, SIGMAS)
     run(session, network)
     report = session.finish()
     assert report.evaluations[3].action == "refused"
@@ -237,7 +239,7 @@ def reference_run(values, interval, order, c, warmup):
 @pytest.mark.parametrize("c", [0.3, 0.5, 0.9])
 def test_a_run_is_the_papers_run(interval, order, c):
     values = [math.sin(0.2 * k) + 0.05 * k for k in range(20)]
-    settings = Settings(schedule="interval", interval=interval, order=order, contraction=c, explosion_limit=1000.0)
+    settings = replace(presets.paper(interval, order, c, warmup_steps=1), explosion_limit=1000.0)
     session = Session(settings, SIGMAS)
     outputs = run(session, lambda position, sigma: torch.full((1,), values[position], dtype=torch.float64))
     expected = reference_run(values, interval, order, c, warmup=settings.warmup_steps)

@@ -1,6 +1,7 @@
 """Forecasts at the model's output, in the workflows an artist builds."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import comfy.sample
 import comfy.samplers
@@ -10,8 +11,10 @@ from small_models import sampling
 from small_models.sampling import conditioning, sample
 
 from hicache_comfy import attach, last_report
+from hicache_comfy.samplers import SAMPLERS, rule_of
 from hicache_core import Session, Settings, presets
 
+REPO = Path(__file__).parents[2]
 CLOSE = 0.25  # relative RMS error; another seed of the same caption is beyond 0.6
 
 
@@ -272,10 +275,27 @@ def test_every_sampler_of_the_table_exists_in_this_host():
     from comfy.extra_samplers import uni_pc
     from comfy.k_diffusion import sampling as k_diffusion
 
-    from hicache_comfy.samplers import SAMPLERS
-
     newer = {"sample_ar_video", "sample_lcm_upscale"}  # not a function of these modules in every host
     assert [n for n in SAMPLERS if n not in newer and not hasattr(k_diffusion, n) and not hasattr(uni_pc, n)] == []
+
+
+def samplers_of(row):
+    """The names in the first cell of a row of docs/samplers.md."""
+    lines = (REPO / "docs" / "samplers.md").read_text("utf-8").splitlines()
+    (line,) = (line for line in lines if line.startswith(f"| {row}"))
+    return set(line.split("|")[1].replace(",", " ").split())
+
+
+def test_the_documents_name_the_samplers_of_the_table():
+    rules = {name: rule_of(comfy.samplers.sampler_object(name)) for name in comfy.samplers.SAMPLER_NAMES}
+    correctable = {name for name, rule in rules.items() if rule.correctable}
+    assert samplers_of("euler") == correctable
+    assert samplers_of("heun") == {name for name, rule in rules.items() if rule.deterministic} - correctable
+    assert {name for name, rule in rules.items() if rule.obstacle} == {"lcm", *(n for n in rules if "cfg_pp" in n)}
+    for text in ("nodes/settings.py", "web/docs/HiCacheSettings.md"):
+        page = " ".join((REPO / text).read_text("utf-8").replace('"', " ").split())
+        assert "euler, ddim, dpmpp_2m, deis, res_multistep, uni_pc and uni_pc_bh2" in page
+    assert correctable == {"euler", "ddim", "dpmpp_2m", "deis", "res_multistep", "uni_pc", "uni_pc_bh2"}
 
 
 def test_two_guidance_nodes_on_the_same_condition_keep_their_histories(flux, job):

@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 
 from hicache_core.basis import BASES, BasisOptions, hermite_values
 
-GREY, INK = "#999999", "#222222"
+INK = "#222222"
 SHOWN = (
     ("reuse", "reuse", BasisOptions(order=0), "#bbbbbb"),
     ("taylor", "taylor", BasisOptions(order=2), "#e08214"),

@@ -93,21 +93,24 @@ def conditioning(caption: Caption | None, guidance: float = 3.0) -> list:
 
 def sample(model: Any, job: Job, callback: Any = None) -> Tensor:
     """Latents (batch, 16, [1,] side, side) in the host's VAE space, through comfy.sample.sample, as KSampler does."""
-    noise = comfy.sample.prepare_noise(_empty(model, job, job.batch), job.seed)
+    empty = _empty(model, job, job.batch)
     conditions = conditioning(job.caption, job.guidance), conditioning(None, job.guidance)
-    return _sample(model, job, noise, *conditions, callback=callback)
+    return sample_from(model, job, empty, comfy.sample.prepare_noise(empty, job.seed), *conditions, callback=callback)
 
 
-def sample_together(model: Any, work: list[Job], **how: Any) -> Tensor:
+def sample_together(
+    model: Any, work: list[Job], latent: Tensor | None = None, noise_mask: Tensor | None = None
+) -> Tensor:
     """The latents of jobs that differ in caption and seed only, (jobs, 16, [1,] side, side), as one batch: equal to
     one by one up to rounding, and three times as fast. Samplers that draw noise between steps draw other noise.
 
-    how: ``latent_image`` and ``noise_mask`` to inpaint, as comfy.sample.sample takes them.
+    latent, noise_mask: to inpaint, as comfy.sample.sample takes them.
     """
     noise = torch.cat([comfy.sample.prepare_noise(_empty(model, job, 1), job.seed) for job in work])
     positive = _stack([conditioning(job.caption, job.guidance) for job in work])
     negative = _stack([conditioning(None, work[0].guidance)] * len(work))
-    return _sample(model, work[0], noise, positive, negative, **how)
+    latent = _empty(model, work[0], len(work)) if latent is None else latent
+    return sample_from(model, work[0], latent, noise, positive, negative, noise_mask=noise_mask)
 
 
 def _empty(model: Any, job: Job, batch: int) -> Tensor:
@@ -120,7 +123,10 @@ def _stack(each: list[list]) -> list:
     return [[torch.cat([one[0][0] for one in each]), {**options, "pooled_output": pooled}]]
 
 
-def _sample(model: Any, job: Job, noise: Tensor, positive: list, negative: list, **how: Any) -> Tensor:
+def sample_from(
+    model: Any, job: Any, latent: Tensor, noise: Tensor, positive: list, negative: list, **how: Any
+) -> Tensor:
+    """comfy.sample.sample, as KSampler calls it. job: anything with steps, cfg, sampler, scheduler and seed."""
     return comfy.sample.sample(
         model,
         noise,
@@ -130,9 +136,10 @@ def _sample(model: Any, job: Job, noise: Tensor, positive: list, negative: list,
         job.scheduler,
         positive,
         negative,
+        latent,
         disable_pbar=True,
         seed=job.seed,
-        **{"latent_image": _empty(model, job, len(noise)), **how},
+        **how,
     )
 
 
