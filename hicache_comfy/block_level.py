@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from ._core import Series, Session
-from .architectures import ARCHITECTURES, Architecture
-from .block_patches import PATCHES, BlockCall, Plan, branches_of
+from .architectures import Architecture, architecture_of
+from .block_call import BlockCall, Plan, branches_of
+from .block_patches import PATCHES
 from .conditions import Branch, signatures_by_condition
 from .output_level import OutputLevel
 from .patch import KEY
@@ -84,7 +85,7 @@ def apply_model(executor: Any, *args: Any, **kwargs: Any) -> Tensor:
     options = call.arguments.get("transformer_options") or {}
     plan = getattr(getattr(options.get(KEY), "level", None), "plan", None)
     network = executor.class_obj.diffusion_model
-    if plan is None or ARCHITECTURES.get(type(network)) is not plan.architecture:
+    if plan is None or architecture_of(network) is not plan.architecture:
         return executor(*args, **kwargs)
     if call.arguments["x"].shape[0] != plan.batch * len(branches_of(options)):
         plan.trouble.append("another pack regroups the conditions between ComfyUI and the network")

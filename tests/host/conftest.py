@@ -7,6 +7,13 @@ from small_models import sampling
 
 
 @pytest.fixture(scope="session")
+def host_version():
+    from comfyui_version import __version__
+
+    return __version__
+
+
+@pytest.fixture(scope="session")
 def flux():
     return sampling.load_flux("train")
 
