@@ -107,8 +107,8 @@ def _joint(name: str, attribute: str, modules: Modules | None = None) -> Archite
     return Architecture(name, (BlockKind("double_block", attribute, ("img", "txt"), modules),))
 
 
-def _plain(name: str, attribute: str, stream: str = "img") -> Architecture:
-    return Architecture(name, (BlockKind("double_block", attribute, (stream,)),), result=(stream,))
+def _plain(name: str, attribute: str) -> Architecture:
+    return Architecture(name, (BlockKind("double_block", attribute, ("img",)),))
 
 
 FLUX = _flux_like("Flux")
@@ -146,7 +146,6 @@ ARCHITECTURES: dict[str, Architecture] = {
     "comfy.ldm.genmo.joint_model.asymm_models_joint.AsymmDiTJoint": _joint("Mochi", "blocks"),
     "comfy.ldm.lightricks.model.LTXVModel": _plain("LTX-Video", "transformer_blocks"),
     "comfy.ldm.lightricks.av_model.LTXAVModel": LTX_AV,
-    "comfy.ldm.kandinsky5.model.Kandinsky5": _plain("Kandinsky 5", "visual_transformer_blocks", "x"),
     "comfy.ldm.hydit.models.HunYuanDiT": _plain("HunyuanDiT", "blocks"),
     "comfy.ldm.hunyuan3d.model.Hunyuan3Dv2": _flux_like("Hunyuan3D 2"),
 }
@@ -158,6 +157,7 @@ OUTPUT_ONLY: dict[str, str] = {
     "comfy.ldm.minimax.model.MiniMaxH3Model": "it packs all parts of a clip into one sequence",
     "comfy.ldm.hidream_o1.model.HiDreamO1Transformer": "it drops its own cache for the prompt where a block is patched",
     "comfy.ldm.audio.dit.AudioDiffusionTransformer": "it drops a part of the conditioning where a block is patched",
+    "comfy.ldm.kandinsky5.model.Kandinsky5": "ComfyUI's own block patches fail there",
     "comfy.ldm.wan.ar_model.CausalWanModel": "it fills a cache at every call",
 }
 
