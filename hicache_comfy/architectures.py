@@ -10,7 +10,7 @@ from typing import Any
 
 from torch.nn import Module
 
-from .gates import Gates, flux_double_gates, flux_single_gates, qwen_image_gates
+from .gates import Gates, flux_double_gates, flux_single_gates, qwen_image_gates, wan_gates
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,13 @@ class Modules:
     layout  keyword arguments of a block that say which tokens belong to which modulation; the host does not show
             them to patches
     gates   (block, what the patch was given, layout) -> one gate per slot, (B, 1 or tokens, channels)
+    unseen  the host's names of other packs' patches that act between the slots, so that no slot contains them
     """
 
     slots: tuple[ModuleSlot, ...]
     layout: tuple[str, ...]
     gates: Callable[[Module, Mapping[str, Any], Mapping[str, Any]], Gates]
+    unseen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +84,14 @@ def _four(img_attn: str, txt_attn: str) -> tuple[ModuleSlot, ...]:
     )
 
 
+_WAN_MODULES = {"self_attn": "self_attn.o", "cross_attn": "cross_attn.o", "mlp": "ffn"}
 _FLUX_DOUBLE = Modules(
     _four("img_attn.proj", "txt_attn.proj"), ("modulation_dims_img", "modulation_dims_txt"), flux_double_gates
 )
 _FLUX_SINGLE = Modules((ModuleSlot("total", "img", "linear2"),), ("modulation_dims",), flux_single_gates)
+_WAN = Modules(
+    tuple(ModuleSlot(name, "img", module) for name, module in _WAN_MODULES.items()), (), wan_gates, ("attn2_patch",)
+)
 _QWEN_IMAGE = Modules(_four("attn.to_out.0", "attn.to_add_out"), ("timestep_zero_index",), qwen_image_gates)
 
 
@@ -107,13 +113,14 @@ def _joint(name: str, attribute: str, modules: Modules | None = None) -> Archite
     return Architecture(name, (BlockKind("double_block", attribute, ("img", "txt"), modules),))
 
 
-def _plain(name: str, attribute: str) -> Architecture:
-    return Architecture(name, (BlockKind("double_block", attribute, ("img",)),))
+def _plain(name: str, attribute: str, modules: Modules | None = None) -> Architecture:
+    return Architecture(name, (BlockKind("double_block", attribute, ("img",), modules),))
 
 
 FLUX = _flux_like("Flux")
 QWEN_IMAGE = _joint("Qwen-Image", "transformer_blocks", _QWEN_IMAGE)
-WAN = _plain("Wan", "blocks")
+WAN = _plain("Wan", "blocks", _WAN)
+WAN_AUDIO = _plain("Wan with audio", "blocks")
 LTX_AV = Architecture(
     "LTX audio and video",
     (BlockKind("double_block", "transformer_blocks", ("img.0", "img.1")),),
@@ -133,8 +140,8 @@ ARCHITECTURES: dict[str, Architecture] = {
     "comfy.ldm.wan.model.WanModel": WAN,
     "comfy.ldm.wan.model.VaceWanModel": WAN,
     "comfy.ldm.wan.model.CameraWanModel": WAN,
-    "comfy.ldm.wan.model.WanModel_S2V": WAN,
-    "comfy.ldm.wan.model.HumoWanModel": WAN,
+    "comfy.ldm.wan.model.WanModel_S2V": WAN_AUDIO,
+    "comfy.ldm.wan.model.HumoWanModel": WAN_AUDIO,
     "comfy.ldm.wan.model.SCAILWanModel": WAN,
     "comfy.ldm.wan.model.SCAIL2WanModel": WAN,
     "comfy.ldm.wan.model_animate.AnimateWanModel": WAN,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import comfy.model_management
 import torch
 from torch import Tensor
 
@@ -51,3 +52,18 @@ def _qwen_image_gate(modulation: Tensor, zero: int | None, tokens: int) -> Tenso
         return gate
     image, reference = gate.chunk(2)
     return torch.cat((image.expand(-1, zero, -1), reference.expand(-1, tokens - zero, -1)), dim=1)
+
+
+def wan_gates(block: Any, args: Mapping[str, Any], layout: Mapping[str, Any]) -> Gates:
+    """Of self-attention, cross-attention (it has none) and MLP. ``vec`` holds six modulations, for all or by frame."""
+    x, vec = args["img"], args["vec"]
+    offset = comfy.model_management.cast_to(block.modulation, dtype=x.dtype, device=x.device)
+    each = (offset + vec).chunk(6, dim=1) if vec.ndim < 4 else (offset.unsqueeze(0) + vec).unbind(2)
+    tokens = x.shape[1]
+    return _by_frame(each[2], tokens), torch.ones_like(each[2][:1, :1]), _by_frame(each[5], tokens)
+
+
+def _by_frame(gate: Tensor, tokens: int) -> Tensor:
+    """A gate (B, frames, C) spread over the tokens, frame after frame."""
+    frames = gate.shape[1]
+    return gate if frames == 1 else gate.repeat_interleave(-(-tokens // frames), dim=1)[:, :tokens]

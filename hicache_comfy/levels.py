@@ -22,6 +22,9 @@ def choose_level(settings: Settings, model: Any, options: dict[str, Any], determ
         return output, _instead(f"level {settings.level} {_shortcoming(network, architecture)}")
     if "torch.compile" in options.get("wrappers", {}).get("apply_model", {}):
         return output, _instead(f"torch.compile would freeze the decisions of level {settings.level}")
+    unseen = _unseen_patches(architecture, options) if settings.level == "module" else ()
+    if unseen:
+        return output, _instead(f"level module does not see what another pack does between the modules ({unseen[0]})")
     if settings.level == "module" and _has_compiled_blocks(model, network, architecture):
         return output, _instead("the blocks are compiled, and level module needs to see inside them")
     return BlockLevel(architecture, settings.level, fallback=output), ""
@@ -37,6 +40,11 @@ def _shortcoming(network: Any, architecture: Architecture | None) -> str:
 
 def _instead(reason: str) -> str:
     return f"{reason}: the model's output is forecast instead"
+
+
+def _unseen_patches(architecture: Architecture, options: dict[str, Any]) -> list[str]:
+    patches = options.get("patches", {})
+    return [name for kind in architecture.kinds if kind.modules for name in kind.modules.unseen if patches.get(name)]
 
 
 def _has_compiled_blocks(model: Any, network: Any, architecture: Architecture) -> bool:

@@ -108,6 +108,18 @@ def test_a_level_works_or_says_why_not(tiny, grain):
     assert OUTPUT_ONLY.get(name_of(network), "") in message
 
 
+def test_patches_between_the_modules_go_on_at_level_output():
+    row = MODELS["Wan 2.1 T2V"]
+    model = row.build()
+    model.set_model_attn2_patch(lambda args: args["x"])
+    patched = attach(model, replace(presets.paper(2), level="module"))
+    sample(patched, row, steps=6)
+    assert last_report(patched).messages == (
+        "level module does not see what another pack does between the modules (attn2_patch): the model's output is "
+        "forecast instead",
+    )
+
+
 def test_every_row_is_a_network_of_the_host(host_version):
     if host_version != NEWEST:
         pytest.skip(f"older hosts do not have them all; {NEWEST} does")
