@@ -49,8 +49,11 @@ class BlockKind:
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
+    """width: the attribute of the network with the channels of its hidden states"""
+
     name: str
     kinds: tuple[BlockKind, ...]
+    width: str = "hidden_size"
 
     def places(self, network: Module) -> list[tuple[BlockKind, int]]:
         """Every block in the order in which they run."""
@@ -144,6 +147,7 @@ QWEN_IMAGE = Architecture(
             gates=_qwen_image_gates,
         ),
     ),
+    width="inner_dim",
 )
 
 # By the exact class: a subclass may run its blocks in another way.
