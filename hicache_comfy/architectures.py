@@ -59,11 +59,13 @@ class BlockKind:
 class Architecture:
     """kinds   every list of blocks in the order in which they run
     result  the streams that leave the last block for the last layer
+    patch   cells of the latent along a side of a token; 0: what the network calls patch_size
     """
 
     name: str
     kinds: tuple[BlockKind, ...]
     result: tuple[str, ...] = ("img",)
+    patch: int = 0
 
     def places(self, network: Module) -> list[tuple[BlockKind, int]]:
         """Every block in the order in which they run."""
@@ -109,8 +111,8 @@ def _flux_like(
     )
 
 
-def _joint(name: str, attribute: str, modules: Modules | None = None) -> Architecture:
-    return Architecture(name, (BlockKind("double_block", attribute, ("img", "txt"), modules),))
+def _joint(name: str, attribute: str, modules: Modules | None = None, patch: int = 0) -> Architecture:
+    return Architecture(name, (BlockKind("double_block", attribute, ("img", "txt"), modules),), patch=patch)
 
 
 def _plain(name: str, attribute: str, modules: Modules | None = None) -> Architecture:
@@ -132,7 +134,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "comfy.ldm.flux.model.Flux": FLUX,
     "comfy.ldm.chroma.model.Chroma": _flux_like("Chroma"),
     "comfy.ldm.chroma_radiance.model.ChromaRadiance": _flux_like("Chroma Radiance"),
-    "comfy.ldm.lens.model.LensTransformer2DModel": _joint("Lens", "transformer_blocks"),
+    "comfy.ldm.lens.model.LensTransformer2DModel": _joint("Lens", "transformer_blocks", patch=1),
     "comfy.ldm.qwen_image.model.QwenImageTransformer2DModel": QWEN_IMAGE,
     "comfy.ldm.mage_flow.model.MageFlowTransformer2DModel": _joint("MageFlow", "transformer_blocks"),
     "comfy.ldm.joyimage.model.JoyImageTransformer3DModel": _joint("JoyImage", "double_blocks"),

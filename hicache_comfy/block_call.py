@@ -25,6 +25,7 @@ class Plan:
     served      the conditions that the network was called for
     objections  why a call had to compute although it should have forecast
     trouble     why what was recorded must not be used
+    storage     the device that keeps what is recorded, None: where it was computed
     """
 
     architecture: Architecture
@@ -36,6 +37,7 @@ class Plan:
     served: set[Branch] = field(default_factory=set)
     objections: list[str] = field(default_factory=list)
     trouble: list[str] = field(default_factory=list)
+    storage: torch.device | None = None
 
 
 def branches_of(options: Mapping[str, Any]) -> list[Branch]:
@@ -97,7 +99,7 @@ class BlockCall:
         """Keep a tensor (conditions * batch, ...) that is ours, by condition."""
         for branch, part in zip(self.branches, tensor.chunk(len(self.branches)), strict=True):
             if branch in self.plan.recorded:
-                self.plan.recorded[branch][slot] = part
+                self.plan.recorded[branch][slot] = part.to(self.plan.storage or part.device)
 
     def holds(self, slot: str) -> bool:
         return self._series is not None and all(series.like(slot) is not None for series in self._series)
@@ -111,5 +113,5 @@ class BlockCall:
     def forecast(self, slot: str, device: torch.device) -> Tensor:
         """The forecast for all conditions of the batch, in memory of its own."""
         assert self._series is not None
-        parts = [series.combine(slot).to(device) for series in self._series]
+        parts = [series.combine(slot, device) for series in self._series]
         return parts[0] if len(parts) == 1 else torch.cat(parts)

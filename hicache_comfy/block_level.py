@@ -9,6 +9,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from ._core import Series, Session
@@ -31,6 +32,7 @@ class BlockLevel:
     fallback  the level to go on with if the network turns out not to call its patches
     served    the conditions that the network was called for when it last computed; None before that
     trouble   why nothing could be stored of the last computed evaluation
+    storage   the device that keeps what is stored, None: where it was computed
     """
 
     architecture: Architecture
@@ -39,6 +41,7 @@ class BlockLevel:
     plan: Plan | None = None
     served: set[Branch] | None = None
     trouble: str = ""
+    storage: torch.device | None = None
     layouts: dict[Branch, dict[str, Any]] = field(default_factory=dict)
 
     def signatures(self, request: "Request", sigma: float) -> dict[Branch, Hashable]:
@@ -69,7 +72,9 @@ class BlockLevel:
         return denoised, recorded
 
     def _plan(self, request: "Request", **what: Any) -> Plan:
-        return Plan(self.architecture, PATCHES[self.patch], request.x.shape[0], self.layouts, **what)
+        return Plan(
+            self.architecture, PATCHES[self.patch], request.x.shape[0], self.layouts, storage=self.storage, **what
+        )
 
     def _follow(self, plan: Plan, request: "Request") -> list[Tensor]:
         self.plan = plan

@@ -17,6 +17,7 @@ from hicache_core import Series, presets
 from hicache_core.history import Anchor
 
 NEWEST = "0.30.0"
+PADDED_TEXT = {"FLUX.2 dev", "FLUX.2 dev, editing", "FLUX.2 klein"}  # to 512 tokens, as many as real prompts have
 ONE_CONDITION = {"HunyuanVideo I2V v2"}  # the host fails on two in one batch: it writes into an expanded tensor
 
 
@@ -101,6 +102,8 @@ def test_a_level_works_or_says_why_not(tiny, grain):
     assert report.forecasts > 0
     if architecture is not None and grain in architecture.levels:
         assert report.messages == ()
+        least = 0.0 if row.name in PADDED_TEXT else 0.6  # tokens that a network adds by itself are not announced
+        assert least <= report.bytes_announced / report.bytes_held <= 1.1
         return
     (message,) = report.messages
     assert message.startswith(f"level {grain} ")
