@@ -29,7 +29,7 @@ def sample_with_session(patch: Patch, executor: Any, *args: Any, **kwargs: Any) 
     run = _start(patch.settings, guider, rule, call.arguments["sigmas"].tolist())
     mask = call.arguments.get("denoise_mask")
     run.mask = None if mask is None else mask > 0.0
-    settle(run, patch.settings, guider, call.arguments["noise"], rule.asks)
+    settle(run, patch.settings, guider, call.arguments["noise"], call.arguments.get("latent_shapes"), rule.asks)
     if mask is None:  # with a mask the host blends what is kept in after us
         call.arguments["callback"] = run.preview(call.arguments.get("callback"))
     original = guider.model_options

@@ -22,16 +22,21 @@ if TYPE_CHECKING:
     from .architectures import BlockKind
     from .run import Run
 
+Shapes = Sequence[Sequence[int]]
 CPU = torch.device("cpu")
 
 
-def settle(run: "Run", settings: Settings, guider: Any, noise: Tensor, asks: int = 1) -> None:
+def settle(
+    run: "Run", settings: Settings, guider: Any, noise: Tensor, parts: Shapes | None = None, asks: int = 1
+) -> None:
     """Decide where the anchors of this run will be, and how many bytes to announce on the device of the model.
 
-    Called before the host prepares the run. noise: (B, ...) of the whole latent. asks: histories of a condition.
+    Called before the host prepares the run. noise: (B, ...) of the whole latent. parts: the shapes of the latents that
+    the host has packed into it, as video and audio. asks: histories of a condition.
     """
     patcher = guider.model_patcher
-    anchors, directions = run.session.most_held(asks * _anchor_bytes(run, guider, noise), 4 * noise.numel())
+    one = _anchor_bytes(run, guider, parts if parts and len(parts) > 1 else [noise.shape])
+    anchors, directions = run.session.most_held(asks * one, 4 * noise.numel())
     on_cpu = settings.cache_device == "cpu"
     if settings.cache_device == "auto" and not has_room(patcher, noise.shape, anchors + directions):
         on_cpu = True
@@ -80,9 +85,9 @@ def _grown(patcher: Any, shape: Sequence[int], size: int) -> list[int]:
     return [*others, last + math.ceil(last * size / patcher.model.memory_required(list(shape)))]
 
 
-def _anchor_bytes(run: "Run", guider: Any, noise: Tensor) -> int:
+def _anchor_bytes(run: "Run", guider: Any, latents: Shapes) -> int:
     """What one computed evaluation stores."""
-    shapes = _windows(guider.model_options.get("context_handler"), noise.shape)
+    shapes = [window for shape in latents for window in _windows(guider.model_options.get("context_handler"), shape)]
     entries = _computed(guider)
     level = run.level
     if not isinstance(level, BlockLevel):
@@ -91,7 +96,7 @@ def _anchor_bytes(run: "Run", guider: Any, noise: Tensor) -> int:
     calls = itertools.product(shapes, itertools.chain.from_iterable(entries))
     tokens = sum(_stored_tokens(level, model.diffusion_model, shape, cond) for shape, cond in calls)
     width = _width(level, model.diffusion_model)
-    return noise.shape[0] * tokens * width * model.get_dtype_inference().itemsize
+    return latents[0][0] * tokens * width * model.get_dtype_inference().itemsize
 
 
 def _computed(guider: Any) -> list[list[dict[str, Any]]]:
@@ -135,8 +140,10 @@ def _stored_tokens(level: BlockLevel, network: "Module", shape: Sequence[int], c
 def _slot_tokens(level: BlockLevel, kind: "BlockKind", image: int, text: int) -> int:
     """Tokens of all slots of a block. Where other blocks have a stream for the text and this has none, its image
     stream carries both."""
-    of_modules = [slot.stream for slot in kind.modules.slots] if kind.modules else []
-    streams = kind.streams if level.patch == "block" else of_modules
+    if level.patch == "module" and kind.modules:
+        streams = [slot.stream for slot in kind.modules.slots]
+    else:  # of a pair, each stream carries its own part of the latent, and parts are counted one by one
+        streams = list({stream.partition(".")[0] for stream in kind.streams})
     joint = "txt" not in kind.streams and any("txt" in other.streams for other in level.architecture.kinds)
     return sum({"txt": text}.get(stream, image + text * joint) for stream in streams)
 

@@ -2,6 +2,7 @@
 adds the very features of that call is that call."""
 
 import importlib
+import math
 from dataclasses import replace
 
 import pytest
@@ -18,6 +19,7 @@ from hicache_core.history import Anchor
 
 NEWEST = "0.30.0"
 PADDED_TEXT = {"FLUX.2 dev", "FLUX.2 dev, editing", "FLUX.2 klein"}  # to 512 tokens, as many as real prompts have
+AUDIO = {"LTX-2", "LTX-2.3"}
 ONE_CONDITION = {"HunyuanVideo I2V v2"}  # the host fails on two in one batch: it writes into an expanded tensor
 
 
@@ -38,6 +40,10 @@ def tiny(request):
 def the_same(a, b, tolerance):
     pairs = zip(a, b, strict=True) if isinstance(a, (list, tuple)) else [(a, b)]
     return all(float((x - y).norm()) <= tolerance * float(y.norm()) for x, y in pairs)
+
+
+def parts_of(latent):
+    return latent.unbind() if latent.is_nested else [latent]
 
 
 class Probe:
@@ -98,12 +104,13 @@ def test_a_level_works_or_says_why_not(tiny, grain):
     patched = attach(model, replace(presets.paper(2), level=grain))
     result = sample(patched, row, steps=6)
     report = last_report(patched)
-    assert torch.isfinite(result).all()
+    assert all(torch.isfinite(part).all() for part in parts_of(result))
     assert report.forecasts > 0
     if architecture is not None and grain in architecture.levels:
         assert report.messages == ()
         least = 0.0 if row.name in PADDED_TEXT else 0.6  # tokens that a network adds by itself are not announced
-        assert least <= report.bytes_announced / report.bytes_held <= 1.1
+        most = math.inf if row.name in AUDIO else 1.1  # several cells of sound are one token
+        assert least <= report.bytes_announced / report.bytes_held <= most
         return
     (message,) = report.messages
     assert message.startswith(f"level {grain} ")
