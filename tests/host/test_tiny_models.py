@@ -102,7 +102,8 @@ def test_half_of_the_calls_are_forecast(row):
 
 def test_every_model_of_the_host_has_a_row():
     classes = {config.__name__ for config in comfy.supported_models.models}
-    assert classes - NEVER_SAMPLED.keys() == {row.config for row in ROWS if row.in_this_host}
+    assert classes - NEVER_SAMPLED.keys() <= {row.config for row in ROWS}
+    assert classes >= {row.config for row in ROWS if row.in_this_host}
     assert len(MODELS) == len(ROWS)
 
 

@@ -63,7 +63,7 @@ class TinyModel:
         config.unet_config.update(self.unet)  # the class adds the number of heads of its full size
         config.set_inference_dtype(dtype, manual_cast)
         load, offload = comfy.model_management.get_torch_device(), comfy.model_management.unet_offload_device()
-        with _nan_where_uninitialized(), warnings.catch_warnings():
+        with torch.no_grad(), _nan_where_uninitialized(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about what old modules of the host do with NumPy
             model = config.get_model(self.checkpoint(), device=offload)
             self.setup(model.diffusion_model)

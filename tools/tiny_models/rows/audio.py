@@ -1,5 +1,6 @@
 """Networks for sound."""
 
+from inspect import signature
 from typing import Any
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from ..model import TinyModel, fill, randn
 
 import comfy.ops  # isort: skip
+from comfy.ldm.ace.ace_step15 import AceStepConditionGenerationModel  # isort: skip
 from comfy.ldm.ace.lyric_encoder import ConformerEncoder  # isort: skip
 from comfy.ldm.audio.embedders import NumberConditioner  # isort: skip
 
@@ -21,7 +23,6 @@ STABLE_AUDIO = dict(
     input_concat_dim=0,
     depth=2,
     num_heads=2,
-    timestep_features_type="learned",
 )
 STABLE_AUDIO3 = dict(
     STABLE_AUDIO,
@@ -63,10 +64,9 @@ ACE_STEP15 = dict(
     head_dim=16,
     intermediate_size=128,
     fsq_dim=64,
-    encoder_hidden_size=64,
-    encoder_intermediate_size=128,
-    encoder_num_heads=4,
 )
+if "encoder_hidden_size" in signature(AceStepConditionGenerationModel).parameters:  # later than the oldest host
+    ACE_STEP15.update(encoder_hidden_size=64, encoder_intermediate_size=128, encoder_num_heads=4)
 
 
 def numbers(*names: str, **kind: Any) -> dict[str, Tensor]:
