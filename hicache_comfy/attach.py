@@ -11,7 +11,7 @@ from .block_level import apply_model
 from .evaluation import calc_cond_batch
 from .guided_output import predict_noise
 from .lifecycle import sample_with_session
-from .patch import KEY, Patch
+from .patch import KEY, Patch, about_replaced
 
 
 def attach(
@@ -20,14 +20,17 @@ def attach(
     """A clone of ``model`` that forecasts as ``settings`` say; ``model`` and its other clones stay as they are.
 
     on_report is called after every sampling run, also one that failed. A model that is patched already gets the new
-    settings instead of the old. Raises TypeError if an argument is of the wrong kind.
+    settings instead of the old, also if another copy of this pack patched it, and the report says so. Raises TypeError
+    if an argument is of the wrong kind.
     """
     if not isinstance(model, ModelPatcher):
         raise TypeError(f"attach needs a ComfyUI MODEL and got {type(model).__name__}.")
     if not isinstance(settings, Settings):
         raise TypeError(f"attach needs hicache_core.Settings and got {type(settings).__name__}.")
-    patch = Patch(settings, on_report)
     patched = model.clone()
+    patch = Patch(settings, on_report, about_replaced(patched.get_attachment(KEY)))
+    for kind in patched.wrappers:  # another version of the pack may have wrapped more
+        patched.remove_wrappers_with_key(kind, KEY)
     wrappers = {
         WrappersMP.OUTER_SAMPLE: partial(sample_with_session, patch),
         WrappersMP.PREDICT_NOISE: predict_noise,
@@ -35,7 +38,6 @@ def attach(
         WrappersMP.APPLY_MODEL: apply_model if settings.level != "output" else None,  # it runs inside every call
     }
     for kind, wrapper in wrappers.items():
-        patched.remove_wrappers_with_key(kind, KEY)
         if wrapper is not None:
             patched.add_wrapper_with_key(kind, KEY, wrapper)
     patched.set_attachments(KEY, patch)

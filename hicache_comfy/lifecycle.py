@@ -26,7 +26,7 @@ def sample_with_session(patch: Patch, executor: Any, *args: Any, **kwargs: Any) 
     guider = executor.class_obj
     call = inspect.signature(executor.original).bind(*args, **kwargs)
     rule = rule_of(call.arguments["sampler"])
-    run = _start(patch.settings, guider, rule, call.arguments["sigmas"].tolist())
+    run = _start(patch, guider, rule, call.arguments["sigmas"].tolist())
     mask = call.arguments.get("denoise_mask")
     run.mask = None if mask is None else mask > 0.0
     settle(run, patch.settings, guider, call.arguments["noise"], call.arguments.get("latent_shapes"), rule.asks)
@@ -47,9 +47,9 @@ def sample_with_session(patch: Patch, executor: Any, *args: Any, **kwargs: Any) 
         _publish(patch, replace(run.session.finish(), bytes_announced=run.announced))
 
 
-def _start(settings: Settings, guider: Any, rule: SamplerRule, sigmas: list[float]) -> Run:
-    options = guider.model_options.get("transformer_options", {})
-    obstacle = rule.obstacle or _conflict(options)
+def _start(patch: Patch, guider: Any, rule: SamplerRule, sigmas: list[float]) -> Run:
+    options, settings = guider.model_options.get("transformer_options", {}), patch.settings
+    obstacle = _conflict(options) or (rule.obstacle and f"every step is computed, {rule.obstacle}")
     if obstacle:
         settings = replace(settings, schedule="budget", speed=1.0)
     model_sampling = guider.model_patcher.get_model_object("model_sampling")
@@ -62,16 +62,17 @@ def _start(settings: Settings, guider: Any, rule: SamplerRule, sigmas: list[floa
         flow=isinstance(model_sampling, CONST),
     )
     level, change = choose_level(settings, guider.model_patcher, options, rule.deterministic)
-    for message in filter(None, (obstacle and f"every step is computed, {obstacle}", change)):
+    for message in filter(None, (patch.replaced, obstacle, change)):
         session.say_once(message)
     return Run(session, level)
 
 
 def _conflict(transformer_options: dict[str, Any]) -> str:
-    """Who else is at work on this model, or an empty string."""
-    if "easycache" in transformer_options:
-        return "because EasyCache or LazyCache is on the same model; bypass one of the two"
-    return ""
+    """Who else skips steps of this model, or an empty string. They win wherever they stand, and HiCache stands down."""
+    if "easycache" not in transformer_options:
+        return ""
+    name = getattr(transformer_options["easycache"], "name", "EasyCache")  # LazyCache has the same place
+    return f"HiCache does nothing, because {name} is on the same model; bypass one of the two"
 
 
 def _forecast_range(settings: Settings, model_sampling: Any) -> tuple[float, float]:

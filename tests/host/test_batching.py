@@ -1,13 +1,10 @@
 """However the host groups conditions into calls of the network, the decisions and the histories are the same."""
 
 import math
-import threading
 from dataclasses import replace
 
-import comfy.samplers
 import pytest
 import torch
-from small_models import sampling
 from small_models.sampling import jobs, sample
 
 from hicache_comfy import attach, last_report
@@ -100,38 +97,3 @@ def test_pictures_differ_by_no_more_than_twice_the_hosts_own(qwen_image, guided,
         assert 0.0 < distance(cached["together"], cached[grouping]) <= allowed
         again, _, _ = grouped(qwen_image, job, monkeypatch, grouping, level)
         assert torch.equal(again, cached[grouping])
-
-
-@pytest.mark.skipif(not hasattr(comfy.samplers, "_calc_cond_batch_multigpu"), reason="this host has no CFG split")
-@pytest.mark.parametrize("level", LEVELS)
-def test_conditions_on_threads_of_their_own(qwen_image, guided, monkeypatch, level):
-    """The host's MultiGPU CFG split with its own thread pool, on two names of the one CPU."""
-    import comfy.multigpu
-
-    sampling.load_qwen_image.cache_clear()
-    other = sampling.load_qwen_image("train")
-    sampling.load_qwen_image.cache_clear()
-    assert other.model.diffusion_model is not qwen_image.model.diffusion_model
-    other.pre_run()
-    devices = [torch.device("cpu"), torch.device("cpu", 0)]
-    threads = set()
-
-    def note(executor, *args, **kwargs):
-        threads.add(threading.current_thread().name)
-        return executor(*args, **kwargs)
-
-    pool = comfy.multigpu.MultiGPUThreadPool(devices)
-    try:
-        patched = attach(qwen_image, settings(level))
-        patched.add_wrapper_with_key("apply_model", "threads", note)
-        patched.model_options["multigpu_clones"] = dict(zip(devices, (patched, other), strict=True))
-        patched.model_options["multigpu_thread_pool"] = pool
-        output = sample(patched, guided)
-    finally:
-        pool.shutdown()
-    expected, _, report = grouped(qwen_image, guided, monkeypatch, "apart", level)
-    assert len(threads) == 2
-    assert [e.action for e in last_report(patched).evaluations] == [e.action for e in report.evaluations]
-    assert float((output - expected).norm() / expected.norm()) < 1e-5
-    modules = (*qwen_image.model.diffusion_model.modules(), *other.model.diffusion_model.modules())
-    assert not [m for m in modules if m._forward_hooks or m._forward_pre_hooks]

@@ -255,19 +255,6 @@ def test_a_controlnet_that_ends_restarts_the_history(model, guided, level):
     assert error(output, with_positive(model, guided, positive)) < CLOSE
 
 
-def test_torch_compile_goes_on_at_level_output(flux, job):
-    from comfy_api.torch_helpers import set_torch_compile_wrapper
-
-    compiled = flux.clone()
-    set_torch_compile_wrapper(compiled, backend="eager")
-    patched = attach(compiled, every_third("module"))
-    sample(patched, job)
-    assert last_report(patched).messages == (
-        "torch.compile would freeze the decisions of level module: the model's output is forecast instead",
-    )
-    assert last_report(patched).calls == 7
-
-
 def test_compiled_blocks_go_on_at_level_output(flux, job):
     class Compiled(torch.nn.Module):
         def __init__(self, block):

@@ -203,15 +203,6 @@ def test_an_extra_call_at_the_same_noise_level_has_a_history_of_its_own(flux, jo
     assert error(output, sample(slg, guidance)) < CLOSE
 
 
-def test_easycache_on_the_same_model_has_the_right_of_way(flux, job):
-    from comfy_extras.nodes_easycache import LazyCacheNode
-
-    other = LazyCacheNode.execute(flux, 0.2, 0.15, 0.95, False).result[0]
-    patched = attach(other, presets.speed(2.0))
-    assert torch.equal(sample(patched, job), sample(other, job))
-    assert "bypass one of the two" in last_report(patched).messages[0]
-
-
 def test_a_second_model_inside_the_guider_runs_unchanged(flux, job):
     """A CALC_COND_BATCH wrapper without a session, as when another sampler calls the patched model's options."""
     from hicache_comfy.evaluation import calc_cond_batch
