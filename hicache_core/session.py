@@ -177,9 +177,8 @@ class Session:
         if not self._pace.may_forecast_after(0):
             return 0, 0
         anchors = self._keep + (self._plan.controller is not None)  # compared with its forecast before one is dropped
-        directions = (
-            (4 if self._trust else 3) if self._corrector else (2 if self._trust else 0)
-        )  # they share the newest
+        both = self._corrector is not None and self._trust is not None  # they share the newest direction
+        directions = 3 * (self._corrector is not None) + 2 * (self._trust is not None) - both
         return anchors * anchor, directions * direction
 
     def wants_direction(self, was_forecast: bool) -> bool:
