@@ -39,6 +39,12 @@ def _row(
     )
 
 
+def _two_skips(w: Workflow) -> Workflow:
+    """Two nodes ask for the positive once more, the first of them for a part of the run."""
+    first = call("nodes_slg", "SkipLayerGuidanceDiT", w.model, **{**_SLG, "double_layers": "0", "end_percent": 0.4})
+    return replace(w, model=call("nodes_slg", "SkipLayerGuidanceDiT", first, **_SLG))
+
+
 _LAYERS = {"double_layers": "1", "single_layers": "1"}
 _SLG = {"scale": 1.5, "start_percent": 0.0, "end_percent": 1.0, **_LAYERS}
 
@@ -51,6 +57,7 @@ ROWS = (
         title="SkipLayerGuidanceDiT, 20% to 60%",
         **{**_SLG, "start_percent": 0.2, "end_percent": 0.6},
     ),
+    Composition("two SkipLayerGuidanceDiT, one ends mid-run", GROUP, _two_skips, _dit_only),
     _row("SkipLayerGuidanceDiTSimple", "nodes_slg", _dit_only, start_percent=0.0, end_percent=1.0, **_LAYERS),
     _row("SelfAttentionGuidance", "nodes_sag", _unet_pictures, scale=0.5, blur_sigma=2.0),
     _row("PerturbedAttentionGuidance", "nodes_pag", _unet_only, scale=3.0),

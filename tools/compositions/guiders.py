@@ -45,14 +45,14 @@ def _needs(name: str) -> Callable[[Workflow], str]:
 
 ROWS = (
     Composition("CFG 1", GROUP, _scale(1.0)),
-    Composition("CFG 3", GROUP, _scale(3.0)),
+    Composition("CFG 3", GROUP, _scale(3.0), alters=False),
     Composition("batch of 2", GROUP, _batch(2)),
     Composition("batch of 4", GROUP, _batch(4)),
     _guided("BasicGuider"),
-    Composition("CFGGuider", GROUP, lambda w: replace(w, sampler=custom_sampler(cfg_guider))),
+    Composition("CFGGuider", GROUP, lambda w: replace(w, sampler=custom_sampler(cfg_guider)), alters=False),
     _guided("DualCFGGuider", 3.0, 2.0, "regular", third=True),
     _guided("DualCFGGuider", 3.0, 2.0, "nested", third=True),
     _guided("PerpNegGuider", 3.0, 1.0, module="nodes_perpneg", third=True),
-    Composition("DualModelGuider", GROUP, _dual_model, _needs("DualModelGuider")),
+    Composition("DualModelGuider", GROUP, _dual_model, _needs("DualModelGuider"), alters=False),
     Composition("CFGOverride", GROUP, _override, _needs("CFGOverride")),
 )

@@ -35,6 +35,6 @@ ROWS = (
     Composition("image to image", GROUP, lambda w: replace(w, latent=_picture(w), denoise=0.6)),
     Composition("inpainting with a noise mask", GROUP, _inpainted),
     Composition("DifferentialDiffusion", GROUP, _differential),
-    Composition("KSampler (Advanced), two parts", GROUP, lambda w: replace(w, steps=16, sampler=ksampler_in_two_parts)),
-    Composition("SplitSigmas", GROUP, lambda w: replace(w, steps=16, sampler=split_sigmas)),
+    Composition("KSampler (Advanced), two parts", GROUP, lambda w: replace(w, steps=16, sampler=ksampler_in_two_parts), alters=False),
+    Composition("SplitSigmas", GROUP, lambda w: replace(w, steps=16, sampler=split_sigmas), alters=False),
 )

@@ -31,7 +31,7 @@ class Workflow:
     negative: Conditioning
     latent: dict[str, Any]
     cfg: float = 3.0
-    steps: int = 10
+    steps: int = 8
     denoise: float = 1.0
     watched: tuple[nn.Module, ...] = ()
     sampler: Callable[["Workflow"], Tensor] = field(default=lambda workflow: ksampler(workflow))
@@ -64,12 +64,14 @@ class Composition:
     group    of the table
     build    a basic workflow -> the composed one
     lacks    why the host does not have it for this model, "" if it has
+    alters   whether the result differs from text to image with KSampler
     """
 
     name: str
     group: str
     build: Callable[[Workflow], Workflow]
     lacks: Callable[[Workflow], str] = field(default=lambda workflow: "")
+    alters: bool = True
 
 
 def node(module: str, name: str) -> Any:
