@@ -1,7 +1,11 @@
 """Guiders, guidance scales and batches."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
 
 from .workflow import Composition, Workflow, call, cfg_guider, custom_sampler, node
 
@@ -39,6 +43,27 @@ def _override(w: Workflow) -> Workflow:
     return replace(w, model=call("nodes_custom_sampler", "CFGOverride", w.model, 1.0, 0.5, 1.0))
 
 
+def _apart(index: Callable[[int], bool]) -> Callable[[Workflow], Workflow]:
+    """The host believes that two conditions do not fit into memory together, at the steps that ``index`` says."""
+
+    def grouped(executor: Any, model: Any, conds: Any, x: Any, timestep: Tensor, options: dict[str, Any]) -> Any:
+        sigmas = options["transformer_options"]["sample_sigmas"]
+        if not index(int((sigmas - timestep[0]).abs().argmin())):
+            return executor(model, conds, x, timestep, options)
+        model.memory_required = lambda *args, **kwargs: math.inf
+        try:
+            return executor(model, conds, x, timestep, options)
+        finally:
+            del model.memory_required
+
+    def build(w: Workflow) -> Workflow:
+        model = w.model.clone()
+        model.add_wrapper_with_key("calc_cond_batch", "apart", grouped)
+        return replace(w, model=model)
+
+    return build
+
+
 def _needs(name: str) -> Callable[[Workflow], str]:
     return lambda w: "" if node("nodes_custom_sampler", name) else f"this ComfyUI has no {name}"
 
@@ -46,6 +71,8 @@ def _needs(name: str) -> Callable[[Workflow], str]:
 ROWS = (
     Composition("CFG 1", GROUP, _scale(1.0)),
     Composition("CFG 3", GROUP, _scale(3.0), alters=False),
+    Composition("positive and negative in two calls", GROUP, _apart(lambda step: True), alters=False),
+    Composition("in one call and two by turns", GROUP, _apart(lambda step: step % 3 == 0), alters=False),
     Composition("batch of 2", GROUP, _batch(2)),
     Composition("batch of 4", GROUP, _batch(4)),
     _guided("BasicGuider"),
