@@ -1,5 +1,6 @@
 """A row for a tiny model, how a MODEL is built from it, and how it is sampled."""
 
+import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,6 +36,8 @@ class TinyModel:
     context     (tokens, channels) of the text conditioning
     extra       (seed) -> options of the conditioning: pooled output, guidance, reference latents, ...
     checkpoint  () -> tensors that the host looks for in a checkpoint while it builds the model
+    setup       (network) -> None, before the weights: makes small what no setting makes small
+    picture     whether the model turns one picture into another: then its latent is one, not an empty one
     since       version of the host from which on it can sample this
     """
 
@@ -45,6 +48,8 @@ class TinyModel:
     context: tuple[int, int]
     extra: Callable[[int], dict[str, Any]] = field(default=lambda seed: {})
     checkpoint: Callable[[], dict[str, Tensor]] = field(default=dict)
+    setup: Callable[[nn.Module], None] = field(default=lambda network: None)
+    picture: bool = False
     since: str = "0"
 
     @property
@@ -58,8 +63,10 @@ class TinyModel:
         config.unet_config.update(self.unet)  # the class adds the number of heads of its full size
         config.set_inference_dtype(dtype, manual_cast)
         load, offload = comfy.model_management.get_torch_device(), comfy.model_management.unet_offload_device()
-        with _nan_where_uninitialized():
+        with _nan_where_uninitialized(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about what old modules of the host do with NumPy
             model = config.get_model(self.checkpoint(), device=offload)
+            self.setup(model.diffusion_model)
         fill(model.diffusion_model, seed=zlib.crc32(self.name.encode()))
         return comfy.model_patcher.ModelPatcher(model, load_device=load, offload_device=offload)
 
@@ -70,7 +77,8 @@ class TinyModel:
     def empty_latent(self, batch: int = 1) -> Any:
         if isinstance(self.latent[0], tuple):
             return NestedTensor([torch.zeros(batch * shape[0], *shape[1:]) for shape in self.latent])
-        return torch.zeros(batch * self.latent[0], *self.latent[1:])
+        shape = (batch * self.latent[0], *self.latent[1:])
+        return randn(11, *shape) if self.picture else torch.zeros(shape)
 
 
 def randn(seed: int, *shape: int) -> Tensor:

@@ -1,6 +1,7 @@
 """The tiny models, one row each, by family."""
 
-from . import flux, hunyuan, image, qwen, unet, video, wan
+from . import audio, flux, hunyuan, image, lumina, pixel, qwen, shapes, unet, video, wan
 
-ROWS = (*flux.ROWS, *qwen.ROWS, *hunyuan.ROWS, *wan.ROWS, *video.ROWS, *image.ROWS, *unet.ROWS)
+FAMILIES = (flux, qwen, hunyuan, wan, video, image, lumina, pixel, unet, shapes, audio)
+ROWS = tuple(row for family in FAMILIES for row in family.ROWS)
 MODELS = {row.name: row for row in ROWS}

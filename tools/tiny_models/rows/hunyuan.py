@@ -1,10 +1,14 @@
-"""HunyuanVideo, HunyuanImage, Hunyuan3D."""
+"""HunyuanVideo and HunyuanImage."""
 
 from typing import Any
 
 import torch
+from torch import nn
 
 from ..model import TinyModel, randn, vision
+
+import comfy.ops  # isort: skip
+from comfy.ldm.hunyuan_video.model import ByT5Mapper  # isort: skip
 
 VIDEO = dict(
     image_model="hunyuan_video",
@@ -27,30 +31,6 @@ VIDEO = dict(
     use_cond_type_embedding=False,
     vision_in_dim=None,
     meanflow_sum=False,
-)
-HUNYUAN3D = dict(
-    image_model="hunyuan3d2",
-    in_channels=16,
-    context_in_dim=24,
-    hidden_size=64,
-    mlp_ratio=2.0,
-    num_heads=2,
-    depth=2,
-    depth_single_blocks=2,
-    qkv_bias=True,
-    guidance_embed=False,
-)
-HUNYUAN3D_21 = dict(
-    image_model="hunyuan3d2_1",
-    in_channels=16,
-    context_dim=24,
-    hidden_size=64,
-    num_heads=2,
-    depth=4,
-    qkv_bias=False,
-    guidance_cond_proj_dim=None,
-    num_moe_layers=2,
-    num_experts=4,
 )
 VIDEO15 = dict(
     VIDEO,
@@ -76,7 +56,7 @@ IMAGE = dict(
 )
 REFINER = dict(VIDEO, in_channels=64 + 64, out_channels=64, vec_in_dim=None, patch_size=[1, 1, 1], guidance_embed=False)
 LATENT, CONTEXT = (1, 16, 3, 8, 8), (6, 24)
-LATENT15, SHAPES3D = (1, 32, 3, 4, 4), (1, 16, 24)
+LATENT15 = (1, 32, 3, 4, 4)
 
 
 def pooled(seed: int) -> dict[str, Any]:
@@ -97,8 +77,20 @@ def replaced_frame(seed: int) -> dict[str, Any]:
     return {**pooled(seed), "guiding_frame_index": 0, "ref_latent": randn(7, 1, 16, 1, 8, 8)}
 
 
+def small_byt5(network: nn.Module) -> None:
+    network.byt5_in = ByT5Mapper(
+        in_dim=12,
+        out_dim=16,
+        hidden_dim=16,
+        out_dim1=64,
+        use_res=False,
+        dtype=network.dtype,
+        operations=comfy.ops.manual_cast,
+    ).eval()
+
+
 def byt5(seed: int) -> dict[str, Any]:
-    return {"conditioning_byt5small": randn(seed + 100, 1, 5, 1472)}
+    return {"conditioning_byt5small": randn(seed + 100, 1, 5, 12)}
 
 
 def video15_i2v(seed: int) -> dict[str, Any]:
@@ -123,8 +115,8 @@ ROWS = (
     TinyModel("HunyuanVideo I2V", "HunyuanVideoI2V", dict(VIDEO, in_channels=33), LATENT, CONTEXT, first_frame),
     TinyModel("HunyuanVideo I2V v2", "HunyuanVideo", VIDEO, LATENT, CONTEXT, replaced_frame),
     TinyModel("SkyReels I2V", "HunyuanVideoSkyreelsI2V", dict(VIDEO, in_channels=32), LATENT, CONTEXT, first_frame),
-    TinyModel("HunyuanVideo 1.5 T2V", "HunyuanVideo15", VIDEO15, LATENT15, CONTEXT, byt5),
-    TinyModel("HunyuanVideo 1.5 I2V", "HunyuanVideo15", VIDEO15, LATENT15, CONTEXT, video15_i2v),
+    TinyModel("HunyuanVideo 1.5 T2V", "HunyuanVideo15", VIDEO15, LATENT15, CONTEXT, byt5, setup=small_byt5),
+    TinyModel("HunyuanVideo 1.5 I2V", "HunyuanVideo15", VIDEO15, LATENT15, CONTEXT, video15_i2v, setup=small_byt5),
     TinyModel(
         "HunyuanVideo 1.5 SR",
         "HunyuanVideo15_SR_Distilled",
@@ -132,8 +124,9 @@ ROWS = (
         LATENT15,
         CONTEXT,
         upscaled,
+        setup=small_byt5,
     ),
-    TinyModel("HunyuanImage 2.1", "HunyuanImage21", IMAGE, (1, 64, 4, 4), CONTEXT, byt5),
+    TinyModel("HunyuanImage 2.1", "HunyuanImage21", IMAGE, (1, 64, 4, 4), CONTEXT, byt5, setup=small_byt5),
     TinyModel(
         "HunyuanImage 2.1 distilled",
         "HunyuanImage21",
@@ -141,10 +134,7 @@ ROWS = (
         (1, 64, 4, 4),
         CONTEXT,
         byt5,
+        setup=small_byt5,
     ),
     TinyModel("HunyuanImage 2.1 refiner", "HunyuanImage21Refiner", REFINER, (1, 64, 1, 4, 4), CONTEXT, refined),
-    TinyModel("Hunyuan3D 2.0", "Hunyuan3Dv2", HUNYUAN3D, SHAPES3D, CONTEXT),
-    TinyModel("Hunyuan3D 2.0 turbo", "Hunyuan3Dv2", dict(HUNYUAN3D, guidance_embed=True), SHAPES3D, CONTEXT),
-    TinyModel("Hunyuan3D 2.0 mini", "Hunyuan3Dv2mini", HUNYUAN3D, SHAPES3D, CONTEXT),
-    TinyModel("Hunyuan3D 2.1", "Hunyuan3Dv2_1", HUNYUAN3D_21, SHAPES3D, CONTEXT, since="0.24"),  # before: CFG only
 )

@@ -3,8 +3,12 @@
 from typing import Any
 
 import torch
+from torch import nn
 
 from ..model import TinyModel, randn, vision
+
+import comfy.ops  # isort: skip
+from comfy.ldm.wan.model import AudioProjModel  # isort: skip
 
 LATENT, CONTEXT = (1, 16, 3, 8, 8), (6, 24)
 WAN: dict[str, Any] = dict(
@@ -71,8 +75,18 @@ def vace(seed: int) -> dict[str, Any]:
     return {"vace_frames": [randn(7, 1, 32, 3, 8, 8)], "vace_mask": [mask], "vace_strength": [1.0]}
 
 
+def small_audio_projection(network: nn.Module) -> None:
+    small = dict(seq_len=8, blocks=5, channels=8, intermediate_dim=16, output_dim=1536, context_tokens=16)
+    network.audio_proj = AudioProjModel(**small, dtype=network.dtype, operations=comfy.ops.manual_cast).eval()
+
+
+def no_face(network: nn.Module) -> None:
+    """Its encoder wants 512 x 512 pixels at every call."""
+    network.motion_encoder = network.face_encoder = None
+
+
 def humo(seed: int) -> dict[str, Any]:
-    return {"audio_embed": randn(7, 1, 3, 8, 5, 1280), "reference_latents": [randn(8, 1, 16, 1, 8, 8)]}
+    return {"audio_embed": randn(7, 1, 3, 8, 5, 8), "reference_latents": [randn(8, 1, 16, 1, 8, 8)]}
 
 
 def speech(seed: int) -> dict[str, Any]:
@@ -85,7 +99,6 @@ def speech(seed: int) -> dict[str, Any]:
 
 
 def animate(seed: int) -> dict[str, Any]:
-    """Without a face: its encoder wants 512 x 512 pixels at every call."""
     return {**image_to_video(seed), "pose_video_latent": randn(8, 1, 16, 2, 8, 8)}
 
 
@@ -127,8 +140,16 @@ ROWS = (
         CONTEXT,
         lambda seed: {"context_latents": [randn(7, 1, 16, 1, 8, 8), randn(8, 1, 16, 2, 4, 4)]},
     ),
-    TinyModel("HuMo", "WAN21_HuMo", dict(WAN, model_type="humo", in_dim=36), LATENT, CONTEXT, humo),
-    TinyModel("FlowRVS", "WAN21_FlowRVS", WAN, LATENT, CONTEXT),
+    TinyModel(
+        "HuMo",
+        "WAN21_HuMo",
+        dict(WAN, model_type="humo", in_dim=36),
+        LATENT,
+        CONTEXT,
+        humo,
+        setup=small_audio_projection,
+    ),
+    TinyModel("FlowRVS", "WAN21_FlowRVS", WAN, LATENT, CONTEXT, picture=True),
     TinyModel("SCAIL", "WAN21_SCAIL", dict(WAN, model_type="scail", in_dim=20), LATENT, CONTEXT, scail),
     TinyModel("SCAIL-2", "WAN21_SCAIL2", dict(WAN, model_type="scail2", in_dim=20), LATENT, CONTEXT, scail2),
     TinyModel("Causal Forcing", "WAN21_CausalAR_T2V", WAN, LATENT, CONTEXT),
@@ -140,7 +161,9 @@ ROWS = (
     ),
     TinyModel("Wan 2.2 Camera", "WAN22_Camera", dict(WAN, model_type="camera_2.2", in_dim=36), LATENT, CONTEXT, camera),
     TinyModel("Wan 2.2 S2V", "WAN22_S2V", S2V, LATENT, CONTEXT, speech),
-    TinyModel("Wan 2.2 Animate", "WAN22_Animate", dict(I2V, model_type="animate"), LATENT, CONTEXT, animate),
+    TinyModel(
+        "Wan 2.2 Animate", "WAN22_Animate", dict(I2V, model_type="animate"), LATENT, CONTEXT, animate, setup=no_face
+    ),
     TinyModel("WanDancer", "WAN22_WanDancer", DANCER, LATENT, CONTEXT, music),
     TinyModel(
         "WanDancer, keyframes", "WAN22_WanDancer", DANCER, LATENT, CONTEXT, lambda seed: {**music(seed), "fps": 5}
