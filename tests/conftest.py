@@ -7,7 +7,9 @@ torch.set_num_threads(1)
 
 
 def pytest_addoption(parser):
-    parser.addoption("--long", action="store_true", help="all tiny models in every composition, not a few; half an hour")
+    parser.addoption(
+        "--long", action="store_true", help="all tiny models in every composition, not a few; half an hour"
+    )
 
 
 @pytest.fixture(autouse=True)

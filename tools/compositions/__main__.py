@@ -1,6 +1,7 @@
 """Runs every cell and writes docs/compatibility.md: `python dev.py exec -- python -m compositions`."""
 
 import logging
+import sys
 import time
 
 import torch
@@ -10,23 +11,33 @@ from tiny_models.rows import MODELS
 import comfyui_version  # isort: skip
 from . import document  # isort: skip
 from .laws import EXACT  # isort: skip
-from .matrix import cell  # isort: skip
+from .matrix import cell, columns  # isort: skip
 from .rows import COMPOSITIONS  # isort: skip
 
 
+Failures = list[str]
+
+
 @torch.no_grad()
-def main() -> None:
+def main() -> Failures:
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
     outcomes: dict[document.Cell, str] = {}
-    for row in MODELS.values():
+    failures: Failures = []
+    for name in columns():
         start = time.perf_counter()
         for composition in COMPOSITIONS:
-            outcomes[row.name, composition.name] = cell(row, composition)
-        passed = sum(outcomes[row.name, c.name] == "pass" for c in COMPOSITIONS)
-        print(f"{row.name}: {passed} of {len(COMPOSITIONS)} pass, {time.perf_counter() - start:.0f} s", flush=True)
-    document.write(outcomes, comfyui_version.__version__, EXACT)
+            try:
+                outcomes[name, composition.name] = cell(MODELS[name], composition)
+            except Exception as failure:
+                failures.append(f"{name}, {composition.name}: {type(failure).__name__}: {failure}")
+                print(failures[-1], flush=True)
+        passed = sum(outcomes.get((name, c.name)) == "pass" for c in COMPOSITIONS)
+        print(f"{name}: {passed} of {len(COMPOSITIONS)} pass, {time.perf_counter() - start:.0f} s", flush=True)
+    if not failures:
+        document.write(outcomes, comfyui_version.__version__, EXACT)
+    return failures
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(1 if main() else 0)

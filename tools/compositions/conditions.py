@@ -3,9 +3,10 @@
 from dataclasses import replace
 from typing import Any
 
-import nodes
 import torch
 from tiny_models.model import Conditioning
+
+import nodes
 
 from .workflow import Composition, Workflow, call
 
@@ -30,7 +31,7 @@ def _averaged(w: Workflow) -> Workflow:
 
 
 def _size(w: Workflow) -> tuple[int, int]:
-    height, width = w.latent["samples"].shape[-2:]
+    height, width = w.shape[-2:]
     return height, width
 
 
@@ -93,7 +94,13 @@ def _zeroed(w: Workflow) -> Workflow:
 
 
 def no_picture(w: Workflow) -> str:
-    return "" if w.latent["samples"].ndim >= 4 else "its latent has no height and width"
+    if len(w.parts) > 1:
+        return "its latent has several parts"
+    return "" if len(w.shape) >= 4 else "its latent has no height and width"
+
+
+def _no_bounds(w: Workflow) -> str:
+    return no_picture(w) or ("" if len(w.shape) == 4 else "the host finds the bounds of masks in pictures only")
 
 
 def _row(name: str, build: Any, **more: Any) -> Composition:
@@ -108,7 +115,7 @@ ROWS = (
     _row("two areas", _areas, lacks=no_picture),
     _row("an area over the whole", _area_over_all, lacks=no_picture),
     _row("two masks", _masks, lacks=no_picture),
-    _row("masks, area set to their bounds", lambda w: _masks(w, "mask bounds"), lacks=no_picture),
+    _row("masks, area set to their bounds", lambda w: _masks(w, "mask bounds"), lacks=_no_bounds),
     _row("a mask and a default condition", _default, lacks=no_picture),
     _row("ranges, one after the other", _one_after_the_other),
     _row("a range that begins mid-run", _appears),

@@ -13,10 +13,11 @@ import comfy.ldm.qwen_image.controlnet
 import comfy.model_management
 import comfy.model_patcher
 import comfy.ops
-import nodes
 import torch
 from tiny_models.model import Conditioning, fill
 from torch import Tensor, nn
+
+import nodes
 
 from .workflow import Composition, Workflow, call, node
 
@@ -26,7 +27,11 @@ PIXELS = 8  # of a picture for one of the latent
 
 def _settings(w: Workflow) -> dict[str, Any]:
     """The network's own, for a ControlNet of the same size."""
-    return {**w.model.model.model_config.unet_config, "dtype": w.model.model_dtype(), "operations": comfy.ops.manual_cast}
+    return {
+        **w.model.model.model_config.unet_config,
+        "dtype": w.model.model_dtype(),
+        "operations": comfy.ops.manual_cast,
+    }
 
 
 def _flux(w: Workflow) -> comfy.controlnet.ControlNet:
@@ -72,7 +77,7 @@ def _controlnet(w: Workflow, seed: int) -> tuple[comfy.controlnet.ControlNet, Te
     control.control_model.eval()
     if kind == "latent":
         return control, w.noise(seed).movedim(1, -1)
-    height, width = w.latent["samples"].shape[-2:]
+    height, width = w.shape[-2:]
     return control, torch.rand(1, height * PIXELS, width * PIXELS, 3, generator=torch.Generator().manual_seed(seed))
 
 
@@ -95,7 +100,7 @@ def _two(w: Workflow) -> Workflow:
 class StandInVAE:
     """Pictures to latents by averages, where a node wants a VAE.
 
-    images: (B, H, W, 3) -> (B, channels, H/8, W/8), or as the frames of one video, (1, channels, (B - 1)/4 + 1, H/8, W/8).
+    images: (B, H, W, 3) -> (B, channels, H/8, W/8); of a video, (1, channels, (B - 1)/4 + 1, H/8, W/8).
     """
 
     channels: int
@@ -121,7 +126,7 @@ def _model_patch(network: nn.Module) -> Any:
 
 
 def _image(w: Workflow) -> Tensor:
-    height, width = w.latent["samples"].shape[-2:]
+    height, width = w.shape[-2:]
     return torch.rand(1, height * PIXELS, width * PIXELS, 3, generator=torch.Generator().manual_seed(24))
 
 
@@ -142,7 +147,7 @@ def _diffsynth(w: Workflow) -> Workflow:
 def _no_diffsynth(w: Workflow) -> str:
     if type(w.network).__name__ != "QwenImageTransformer2DModel":
         return "a model patch for Qwen-Image"
-    return "" if w.latent["samples"].shape[2] == 1 else "a model patch for one picture"
+    return "" if w.shape[2] == 1 else "a model patch for one picture"
 
 
 def _uni3c(w: Workflow) -> Workflow:
@@ -184,7 +189,7 @@ def _no_reference(w: Workflow) -> str:
 
 def _masked_concat(w: Workflow) -> Workflow:
     """What InpaintModelConditioning puts into conditionings and latent."""
-    shape = w.latent["samples"].shape
+    shape = w.shape
     mask = torch.zeros(1, 1, *shape[-2:])
     mask[..., : shape[-1] // 2] = 1.0
 
@@ -199,7 +204,7 @@ def _masked_concat(w: Workflow) -> Workflow:
 
 
 def _no_concat(w: Workflow) -> str:
-    if w.latent["samples"].ndim != 4:
+    if len(w.shape) != 4:
         return "for pictures only"
     picture = {"noise": w.noise(26), "concat_latent_image": w.noise(26), "device": torch.device("cpu")}
     return "the network takes no picture beside its latent" if w.model.model.concat_cond(**picture) is None else ""

@@ -16,22 +16,23 @@ PASS = "✓"
 
 HEAD = """# Compatibility
 
-Every model of the host, tiny and with random weights in the host's own classes, with everything that the host's nodes can put
-around it. Written by `python dev.py exec -- python -m compositions`, which runs every cell, on ComfyUI {version}; never edited by
-hand: a test holds this page to what its run shows.
+One model of every class of the host, tiny and with random weights in the host's own classes, with everything that
+the host's nodes can put around it, on ComfyUI {version}. `python dev.py exec -- python -m compositions` runs every
+cell and writes this page; it is never edited by hand, and a test holds it to what its run shows.
 
 {PASS} means, with *speed 2.0* and 8 steps of euler at level output:
 
 - steps were forecast, and the result is finite;
-- at every evaluation the network, ControlNets and model patches run exactly as often as without HiCache, and not at all at a forecast one;
+- at every evaluation the network, ControlNets and model patches run exactly as often as without HiCache, and not at
+  all at a forecast one;
 - the step callback is called as often;
-- with speed 1 the result is bit for bit the one without HiCache;
-- if every condition keeps the direction that the network gave it first, whatever the node does with it, the run with forecasts
-  and the run without agree to {exact:g}, in the result and in all that step callbacks are shown: no history of
-  one condition, area, window, LoRA strength or guidance pass is taken for another's.
+- with speed 1, tried in every third cell, the result is bit for bit the one without HiCache;
+- if every condition keeps the direction that the network gave it first, the run with forecasts and the run without
+  agree to {exact:g}, in the result and in all that step callbacks are shown: no history of one condition, area,
+  window, LoRA strength or guidance pass is taken for another's.
 
-`=` means that nothing could be forecast: the result is bit for bit the one without HiCache, and the log says why. A letter says why
-there is nothing to test:
+`=` means that nothing could be forecast: the result is bit for bit the one without HiCache, and the log says why. A
+letter says why there is nothing to test:
 
 """
 
@@ -76,7 +77,9 @@ def _table(models: list[str], outcomes: Mapping[Cell, str], notes: Mapping[str, 
 
 def read(text: str) -> dict[Cell, str]:
     """The outcomes that ``render`` wrote."""
-    meaning = {mark: reason for mark, reason in re.findall(r"^- \*\*(.+?)\*\* (.+)$", text, re.MULTILINE)} | {PASS: "pass"}
+    meaning = {mark: reason for mark, reason in re.findall(r"^- \*\*(.+?)\*\* (.+)$", text, re.MULTILINE)} | {
+        PASS: "pass"
+    }
     outcomes: dict[Cell, str] = {}
     for section in text.split("\n## ")[1:]:
         _, names, *lines = [line for line in section.splitlines() if line]

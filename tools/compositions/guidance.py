@@ -19,7 +19,7 @@ def _unet_only(w: Workflow) -> str:
 
 
 def _unet_pictures(w: Workflow) -> str:
-    return _unet_only(w) or ("" if w.latent["samples"].ndim == 4 else "for pictures only")
+    return _unet_only(w) or ("" if len(w.shape) == 4 else "for pictures only")
 
 
 def _dit_only(w: Workflow) -> str:
@@ -34,9 +34,7 @@ def _row(
     def missing(w: Workflow) -> str:
         return lacks(w) if node(module, name) else f"this ComfyUI has no {name}"
 
-    return Composition(
-        title or name, GROUP, lambda w: replace(w, model=call(module, name, w.model, **inputs)), missing
-    )
+    return Composition(title or name, GROUP, lambda w: replace(w, model=call(module, name, w.model, **inputs)), missing)
 
 
 def _two_skips(w: Workflow) -> Workflow:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from .workflow import Composition, Workflow, call, cfg_guider, custom_sampler, node
+from .workflow import Composition, Workflow, call, cfg_guider, custom_sampler, empty, node
 
 GROUP = "Guiders and batches"
 
@@ -17,7 +17,7 @@ def _scale(cfg: float) -> Callable[[Workflow], Workflow]:
 
 
 def _batch(size: int) -> Callable[[Workflow], Workflow]:
-    return lambda w: replace(w, latent={"samples": w.row.empty_latent(size)})
+    return lambda w: replace(w, latent={"samples": empty(w.row, size)})
 
 
 def _guided(name: str, *more: float | str, module: str = "nodes_custom_sampler", third: bool = False) -> Composition:

@@ -98,7 +98,7 @@ def _with_callback(args: tuple[Any, ...], seen: Seen) -> tuple[Any, ...]:
 
 
 class FrozenDirections:
-    """APPLY_MODEL wrapper, innermost: whatever the network is asked, each condition keeps the direction it had at first.
+    """APPLY_MODEL wrapper, innermost: each condition keeps the direction that the network gave it first.
 
     Then every forecast is exact, and if a run with forecasts differs from the full run, something was mixed up. A
     condition is known here by all that the host says of it: uuid, context window, patches, hooked LoRAs and their
@@ -158,7 +158,7 @@ def check(holds: bool, law: str) -> None:
 
 
 def outcome(workflow: Workflow, plain: Seen, settings: Settings = SPEED) -> str:
-    """"pass", or "unchanged: why"; raises Broken.
+    """ "pass", or "unchanged: why"; raises Broken.
 
     Network calls of every evaluation are those of the plain run, or none where it was forecast. A run without any
     forecast gives the plain run's latent and says why.

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import torch
 
+from .conditions import no_picture
 from .workflow import Composition, Workflow, call, ksampler_in_two_parts, split_sigmas
 
 GROUP = "Parts of a run and of a picture"
@@ -16,10 +17,10 @@ def _picture(w: Workflow) -> dict[str, object]:
 
 def _mask(w: Workflow, soft: bool) -> torch.Tensor:
     """1 to the left, 0 to the right; or falling from one to the other. (1, 1, height, width)."""
-    shape = w.latent["samples"].shape
+    shape = w.shape
     width = shape[-1]
     line = torch.linspace(1.0, 0.0, width) if soft else (torch.arange(width) < width // 2).float()
-    return line.expand(1, 1, shape[-2] if len(shape) > 3 else 1, width)
+    return line.expand(1, 1, shape[-2], width)
 
 
 def _inpainted(w: Workflow) -> Workflow:
@@ -33,8 +34,13 @@ def _differential(w: Workflow) -> Workflow:
 
 ROWS = (
     Composition("image to image", GROUP, lambda w: replace(w, latent=_picture(w), denoise=0.6)),
-    Composition("inpainting with a noise mask", GROUP, _inpainted),
-    Composition("DifferentialDiffusion", GROUP, _differential),
-    Composition("KSampler (Advanced), two parts", GROUP, lambda w: replace(w, steps=16, sampler=ksampler_in_two_parts), alters=False),
+    Composition("inpainting with a noise mask", GROUP, _inpainted, no_picture),
+    Composition("DifferentialDiffusion", GROUP, _differential, no_picture),
+    Composition(
+        "KSampler (Advanced), two parts",
+        GROUP,
+        lambda w: replace(w, steps=16, sampler=ksampler_in_two_parts),
+        alters=False,
+    ),
     Composition("SplitSigmas", GROUP, lambda w: replace(w, steps=16, sampler=split_sigmas), alters=False),
 )

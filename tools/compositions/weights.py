@@ -5,10 +5,11 @@ from typing import Any
 
 import comfy.hooks
 import comfy.sd
-import nodes
 import torch
 from tiny_models.model import Conditioning, fill
 from torch import Tensor
+
+import nodes
 
 from .workflow import Composition, Workflow, call
 

@@ -4,8 +4,9 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from comfy.nested_tensor import NestedTensor
 
-from .workflow import Composition, Workflow, call
+from .workflow import Composition, Workflow, call, empty
 
 GROUP = "Context windows"
 FRAMES = 9
@@ -28,20 +29,24 @@ def _windowed(w: Workflow, schedule: str, dim: int, length: int, overlap: int, *
 
 def _frames(schedule: str, **more: Any) -> Composition:
     def build(w: Workflow) -> Workflow:
-        shape = w.row.latent
-        latent = {"samples": torch.zeros(*shape[:2], FRAMES, *shape[3:])}
-        return _windowed(replace(w, latent=latent), schedule, dim=2, length=4, overlap=1, **more)
+        return _windowed(_longer(w), schedule, dim=2, length=4, overlap=1, **more)
 
     return Composition(", ".join((f"{schedule} over frames", *more)), GROUP, build, _no_frames)
 
 
+def _longer(w: Workflow) -> Workflow:
+    """More frames than a window, in every part of the latent."""
+    factor = FRAMES / w.shape[2]
+    parts = [torch.zeros(*p.shape[:2], round(p.shape[2] * factor), *p.shape[3:]) for p in w.parts]
+    return replace(w, latent={"samples": NestedTensor(parts) if len(parts) > 1 else parts[0]})
+
+
 def _no_frames(w: Workflow) -> str:
-    samples = w.latent["samples"]
-    return "" if samples.ndim == 5 and samples.shape[2] > 1 else "no video model"
+    return "" if len(w.shape) == 5 and w.shape[2] > 1 else "no video model"
 
 
 def _batch(w: Workflow) -> Workflow:
-    return _windowed(replace(w, latent={"samples": w.row.empty_latent(4)}), "standard_static", 0, length=2, overlap=0)
+    return _windowed(replace(w, latent={"samples": empty(w.row, 4)}), "standard_static", 0, length=2, overlap=0)
 
 
 ROWS = (

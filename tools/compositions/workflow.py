@@ -6,10 +6,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from tiny_models.model import Conditioning, TinyModel
+from tiny_models.model import Conditioning, TinyModel, randn
 from torch import Tensor, nn
 
+import comfy.supported_models  # isort: skip
 import comfy.utils  # isort: skip
+from comfy.nested_tensor import NestedTensor  # isort: skip
 import nodes  # isort: skip  the host's
 from comfy_extras import nodes_custom_sampler  # isort: skip
 
@@ -22,7 +24,7 @@ class Workflow:
 
     latent   the host's LATENT
     watched  networks beside the model's own whose calls are counted: ControlNets, model patches
-    sampler  Workflow -> latent
+    sampler  Workflow -> latent, nested where the model's is
     """
 
     row: TinyModel
@@ -34,26 +36,46 @@ class Workflow:
     steps: int = 8
     denoise: float = 1.0
     watched: tuple[nn.Module, ...] = ()
-    sampler: Callable[["Workflow"], Tensor] = field(default=lambda workflow: ksampler(workflow))
+    sampler: Callable[["Workflow"], Any] = field(default=lambda workflow: ksampler(workflow))
 
     def run(self, model: Any | None = None) -> Tensor:
-        """The latent, with ``model`` in place of the workflow's own."""
-        return self.sampler(self if model is None else replace(self, model=model))
+        """The latent, with ``model`` in place of the workflow's own; the parts of a nested one in one row."""
+        samples = self.sampler(self if model is None else replace(self, model=model))
+        return torch.cat([part.flatten() for part in samples.unbind()]) if samples.is_nested else samples
 
     @property
     def network(self) -> nn.Module:
         return self.model.get_model_object("diffusion_model")
 
-    def noise(self, seed: int) -> Tensor:
-        """As large as the latent."""
+    @property
+    def parts(self) -> list[Tensor]:
+        """The latent, or the latents of a nested one: video and audio."""
         samples = self.latent["samples"]
-        return torch.randn(samples.shape, generator=torch.Generator().manual_seed(seed))
+        return list(samples.unbind()) if samples.is_nested else [samples]
+
+    @property
+    def shape(self) -> torch.Size:
+        """Of the latent, or of the first part of a nested one."""
+        return self.parts[0].shape
+
+    def noise(self, seed: int) -> Any:
+        """As large as the latent."""
+        noise = [randn(seed + i, *part.shape) for i, part in enumerate(self.parts)]
+        return NestedTensor(noise) if self.latent["samples"].is_nested else noise[0]
 
 
 def basic(row: TinyModel, model: Any) -> Workflow:
     """Text to image with KSampler."""
-    latent = {"samples": row.empty_latent()}
+    latent = {"samples": empty(row)}
     return Workflow(row, model, row.conditioning(1), row.conditioning(2), latent)
+
+
+def empty(row: TinyModel, batch: int = 1) -> Any:
+    """An empty latent; not quite, where the tiny model has fewer channels than its kind, which the host would add."""
+    samples = row.empty_latent(batch)
+    config = getattr(comfy.supported_models, row.config)
+    channels = (samples.unbind()[0] if samples.is_nested else samples).shape[1]
+    return samples if channels == config.latent_format.latent_channels else samples + 1e-4
 
 
 @dataclass(frozen=True)
@@ -90,7 +112,7 @@ def call(module: str, name: str, *args: Any, **kwargs: Any) -> Any:
     return getattr(found(), found.FUNCTION)(*args, **kwargs)[0]
 
 
-def ksampler(w: Workflow) -> Tensor:
+def ksampler(w: Workflow) -> Any:
     how = (0, w.steps, w.cfg, "euler", "simple", w.positive, w.negative, w.latent)
     return nodes.KSampler().sample(w.model, *how, denoise=w.denoise)[0]["samples"]
 
