@@ -231,12 +231,17 @@ def demo(args: argparse.Namespace) -> int:
     return run_in(set_up(args.host), ["python", "-m", "demo", *args.passed_on])
 
 
+LINTERS = (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["pyright"])
+ALL_TESTS = ["pytest", "--numprocesses=auto"]
+HOST_TESTS = [*ALL_TESTS, "tests/host", "tests/server", "-k", "not oldest"]
+
+
 def test(args: argparse.Namespace) -> int:
-    """run the linters and all tests, or pytest with the arguments given"""
+    """run linters and all tests (with an older --host, those that meet it), or pytest with the arguments given"""
     host = set_up(args.host, for_tests=True)
-    linters = () if args.passed_on else (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["pyright"])
-    codes = [run_in(host, command, cwd=ROOT) for command in (*linters, ["pytest", *args.passed_on])]
-    return next(filter(None, codes), 0)
+    every = [HOST_TESTS] if args.host not in (None, DEFAULT_HOST) else [*LINTERS, ALL_TESTS]
+    commands = [["pytest", *args.passed_on]] if args.passed_on else every
+    return next(filter(None, [run_in(host, command, cwd=ROOT) for command in commands]), 0)
 
 
 def serve(args: argparse.Namespace) -> int:

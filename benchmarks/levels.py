@@ -19,7 +19,7 @@ from small_models.sampling import Job, decode, jobs, load_flux, load_qwen_image,
 from tqdm import tqdm
 
 from hicache_comfy import attach, last_report
-from hicache_comfy.architectures import FLUX, QWEN_IMAGE, Architecture
+from hicache_comfy.architectures import FLUX, QWEN_IMAGE, Architecture, BlockKind
 from hicache_core import LEVELS, RunReport, Settings, presets
 from hicache_core.metrics import psnr
 
@@ -52,9 +52,16 @@ def _tokens(size: Size, level: str) -> int:
     for kind in size.architecture.kinds:
         both = "txt" not in kind.streams  # then the image stream carries the text as well
         tokens = {"img": size.image + size.text * both, "txt": size.text}
-        streams = kind.streams if level == "block" else [slot.stream for slot in kind.slots]
+        streams = kind.streams if level == "block" else _module_streams(kind)
         total += size.blocks[kind.attribute] * sum(tokens[stream] for stream in streams)
+    if level == "block" and "txt" in size.architecture.kinds[-1].streams:
+        total -= size.text  # of the last block only what leaves the stack is kept
     return total
+
+
+def _module_streams(kind: BlockKind) -> list[str]:
+    assert kind.modules is not None
+    return [slot.stream for slot in kind.modules.slots]
 
 
 SMALL = {

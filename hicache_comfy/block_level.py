@@ -9,11 +9,13 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from ._core import Series, Session
-from .architectures import ARCHITECTURES, Architecture
-from .block_patches import PATCHES, BlockCall, Plan, branches_of
+from .architectures import Architecture, architecture_of
+from .block_call import BlockCall, Plan, branches_of
+from .block_patches import PATCHES
 from .conditions import Branch, signatures_by_condition
 from .output_level import OutputLevel
 from .patch import KEY
@@ -30,6 +32,7 @@ class BlockLevel:
     fallback  the level to go on with if the network turns out not to call its patches
     served    the conditions that the network was called for when it last computed; None before that
     trouble   why nothing could be stored of the last computed evaluation
+    storage   the device that keeps what is stored, None: where it was computed
     """
 
     architecture: Architecture
@@ -38,6 +41,7 @@ class BlockLevel:
     plan: Plan | None = None
     served: set[Branch] | None = None
     trouble: str = ""
+    storage: torch.device | None = None
     layouts: dict[Branch, dict[str, Any]] = field(default_factory=dict)
 
     def signatures(self, request: "Request", sigma: float) -> dict[Branch, Hashable]:
@@ -68,7 +72,9 @@ class BlockLevel:
         return denoised, recorded
 
     def _plan(self, request: "Request", **what: Any) -> Plan:
-        return Plan(self.architecture, PATCHES[self.patch], request.x.shape[0], self.layouts, **what)
+        return Plan(
+            self.architecture, PATCHES[self.patch], request.x.shape[0], self.layouts, storage=self.storage, **what
+        )
 
     def _follow(self, plan: Plan, request: "Request") -> list[Tensor]:
         self.plan = plan
@@ -84,7 +90,7 @@ def apply_model(executor: Any, *args: Any, **kwargs: Any) -> Tensor:
     options = call.arguments.get("transformer_options") or {}
     plan = getattr(getattr(options.get(KEY), "level", None), "plan", None)
     network = executor.class_obj.diffusion_model
-    if plan is None or ARCHITECTURES.get(type(network)) is not plan.architecture:
+    if plan is None or architecture_of(network) is not plan.architecture:
         return executor(*args, **kwargs)
     if call.arguments["x"].shape[0] != plan.batch * len(branches_of(options)):
         plan.trouble.append("another pack regroups the conditions between ComfyUI and the network")

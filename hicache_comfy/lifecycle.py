@@ -8,9 +8,11 @@ from typing import Any
 
 from comfy.model_patcher import create_model_options_clone
 from comfy.model_sampling import CONST
+from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 
 from ._core import RunReport, Session, Settings
 from .levels import choose_level
+from .memory import prepare_sampling, settle
 from .patch import KEY, Patch
 from .reports import store_report
 from .run import Run
@@ -27,17 +29,22 @@ def sample_with_session(patch: Patch, executor: Any, *args: Any, **kwargs: Any) 
     run = _start(patch.settings, guider, rule, call.arguments["sigmas"].tolist())
     mask = call.arguments.get("denoise_mask")
     run.mask = None if mask is None else mask > 0.0
+    settle(run, patch.settings, guider, call.arguments["noise"], rule.asks)
     if mask is None:  # with a mask the host blends what is kept in after us
         call.arguments["callback"] = run.preview(call.arguments.get("callback"))
     original = guider.model_options
     guider.model_options = create_model_options_clone(original)
     guider.model_options["transformer_options"][KEY] = run
+    # Here and not in attach: the last to come is the innermost, and context windows cut the shape down before us.
+    add_wrapper_with_key(
+        WrappersMP.PREPARE_SAMPLING, KEY, prepare_sampling, guider.model_options, is_model_options=True
+    )
     try:
         return executor(*call.args, **call.kwargs)
     finally:
         guider.model_options = original
         run.shift = run.mask = None
-        _publish(patch, run.session.finish())
+        _publish(patch, replace(run.session.finish(), bytes_announced=run.announced))
 
 
 def _start(settings: Settings, guider: Any, rule: SamplerRule, sigmas: list[float]) -> Run:

@@ -55,5 +55,5 @@ class OutputLevel:
         """The denoised image of an entry; zeros, as in the host, for one that is None or not active."""
         if series is None:
             return torch.zeros_like(x)
-        forecast = series.combine(OUTPUT)
+        forecast = series.combine(OUTPUT, x.device)
         return forecast if self.forecasts_denoised else torch.add(x, forecast, alpha=-sigma)

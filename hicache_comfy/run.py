@@ -17,12 +17,14 @@ class Run:
     level  an OutputLevel or a BlockLevel
     mask   True where the latent is sampled, as large as the latent; None: everywhere
     shift  what the corrector took off the denoised image of the last evaluation
+    announced  bytes that the host is asked to leave free
     """
 
     session: Session
     level: Any
     mask: Tensor | None = None
     shift: Tensor | None = None
+    announced: int = 0
 
     def direction(self, x: Tensor, denoised: Tensor) -> Tensor:
         """(x - denoised) / sigma, 0 where the latent is not sampled."""

@@ -9,15 +9,18 @@ class SamplerRule:
     """deterministic  no noise is added between steps, so the direction (x - denoised) / sigma is smooth along the path
     correctable    one evaluation a step, and measured better with the corrector (docs/corrector.md)
     obstacle       why nothing can be forecast
+    asks           how often it asks at one noise level; each time has a history of its own
     """
 
     deterministic: bool = False
     correctable: bool = False
     obstacle: str = ""
+    asks: int = 1
 
 
 _CORRECTABLE = SamplerRule(deterministic=True, correctable=True)
 _DETERMINISTIC = SamplerRule(deterministic=True)
+_ASKS_TWICE = SamplerRule(asks=2)
 _CFG_PP = SamplerRule(obstacle="because CFG++ samplers amplify what a forecast gets wrong")
 _FEEDS_BACK = SamplerRule(obstacle="because this sampler feeds the denoised image back whole")
 
@@ -28,12 +31,16 @@ SAMPLERS = {
     "sample_res_multistep": _CORRECTABLE,
     "sample_unipc": _CORRECTABLE,
     "sample_unipc_bh2": _CORRECTABLE,
-    "sample_heun": _DETERMINISTIC,
+    "sample_heun": SamplerRule(deterministic=True, asks=2),
     "sample_dpm_2": _DETERMINISTIC,
     "sample_lms": _DETERMINISTIC,
     "sample_ipndm": _DETERMINISTIC,
     "sample_ipndm_v": _DETERMINISTIC,
     "sample_gradient_estimation": _DETERMINISTIC,
+    "sample_exp_heun_2_x0": _ASKS_TWICE,
+    "sample_exp_heun_2_x0_sde": _ASKS_TWICE,
+    "sample_dpm_2_ancestral": _ASKS_TWICE,
+    "sample_sa_solver_pece": _ASKS_TWICE,
     "sample_lcm": _FEEDS_BACK,
     "sample_lcm_upscale": _FEEDS_BACK,
     "sample_ar_video": SamplerRule(obstacle="because this sampler fills a cache at every call of the network"),

@@ -4,9 +4,10 @@ from . import presets
 from .history import OUTPUT, Series
 from .report import Evaluation, RunReport
 from .session import Session
-from .settings import LEVELS, RANGES, Settings, SettingsError, parse_steps
+from .settings import CACHE_DEVICES, LEVELS, RANGES, Settings, SettingsError, parse_steps
 
 __all__ = [
+    "CACHE_DEVICES",
     "LEVELS",
     "OUTPUT",
     "RANGES",

@@ -7,23 +7,29 @@ import torch
 from torch import Tensor
 
 
-def weighted_sum(weights: Sequence[float], anchors: Sequence[Tensor], shares: Sequence[float] = (1.0,)) -> Tensor:
+def weighted_sum(
+    weights: Sequence[float],
+    anchors: Sequence[Tensor],
+    shares: Sequence[float] = (1.0,),
+    device: torch.device | None = None,
+) -> Tensor:
     """sum_i weights[i] * anchors[i], accumulated in float32 and returned in the anchors' dtype, always fresh memory.
 
-    anchors: tensors of one shape, dtype and device, newest last; float64 anchors are accumulated in float64. shares: of
-    the way from the newest anchor to that sum, one for all rows or one for every row.
+    anchors: tensors of one shape and dtype, newest last; float64 anchors are accumulated in float64. shares: of the way
+    from the newest anchor to that sum, one for all rows or one for every row. device: where the sum is made, that of
+    the newest anchor by default; anchors from elsewhere come there one at a time.
     """
     if len(weights) != len(anchors) or not weights:
         raise ValueError(f"weighted_sum got {len(weights)} weights for {len(anchors)} anchors.")
     wide = torch.promote_types(anchors[-1].dtype, torch.float32)
-    newest = anchors[-1].to(wide)
+    newest = anchors[-1].to(device=device, dtype=wide)
     *older, last = blend(weights, by_row(shares, newest))
     total = newest * last
     for weight, anchor in zip(older, anchors[:-1], strict=True):
         if isinstance(weight, Tensor):
-            total.addcmul_(anchor.to(wide), weight)
+            total.addcmul_(anchor.to(total.device, wide), weight)
         elif weight:
-            total.add_(anchor, alpha=weight)
+            total.add_(anchor.to(total.device), alpha=weight)
     return total.to(anchors[-1].dtype)
 
 

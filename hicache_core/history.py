@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import torch
 from torch import Tensor
 
 from .basis import Basis, BasisOptions, Weights
@@ -33,7 +34,7 @@ class Anchor:
 
 
 def _layout(tensors: Mapping[Slot, Tensor]) -> dict[Slot, Hashable]:
-    return {slot: (tuple(t.shape), t.dtype, t.device) for slot, t in tensors.items()}
+    return {slot: (tuple(t.shape), t.dtype) for slot, t in tensors.items()}
 
 
 @dataclass(slots=True)
@@ -72,7 +73,7 @@ class History:
         return self.anchors[-1].position if self.anchors else -math.inf
 
     def continues(self, tensors: Mapping[Slot, Tensor]) -> bool:
-        """Whether these are the slots, shapes and devices of the newest anchor."""
+        """Whether these are the slots, shapes and dtypes of the newest anchor; devices may differ."""
         return bool(self.anchors) and _layout(self.anchors[-1].tensors) == _layout(tensors)
 
     def make_room(self, position: float, keep: int) -> None:
@@ -83,7 +84,7 @@ class History:
     def add(self, anchor: Anchor, keep: int) -> None:
         """Append an anchor and drop the oldest beyond ``keep``; one at the same position replaces the last.
 
-        An anchor with other slots, shapes or devices starts a new series.
+        An anchor with other slots, shapes or dtypes starts a new series.
         """
         if not self.continues(anchor.tensors):
             self.anchors.clear()
@@ -141,6 +142,6 @@ class Series:
         """A stored tensor with the shape of the slot's forecast, None without such a slot. Do not write to it."""
         return self.anchors[-1].tensors.get(slot)
 
-    def combine(self, slot: Slot) -> Tensor:
-        """The forecast of a slot, in memory of its own."""
-        return weighted_sum(self.weights[slot], [anchor.tensors[slot] for anchor in self.anchors], self.shares)
+    def combine(self, slot: Slot, device: torch.device | None = None) -> Tensor:
+        """The forecast of a slot, in memory of its own, made on ``device`` (by default where the newest anchor is)."""
+        return weighted_sum(self.weights[slot], [anchor.tensors[slot] for anchor in self.anchors], self.shares, device)

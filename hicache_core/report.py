@@ -33,11 +33,18 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """One sampling run. ``bytes_held`` is the largest size of all stored anchors together."""
+    """One sampling run.
+
+    bytes_held       the largest size of everything stored together: anchors, and what corrector and stabilizer keep
+    bytes_announced  what the host was told before the run to leave free on the device of the model
+    device           where the anchors were; empty if there were none
+    """
 
     evaluations: tuple[Evaluation, ...]
     bytes_held: int
     messages: tuple[str, ...]
+    bytes_announced: int = 0
+    device: str = ""
 
     @property
     def calls(self) -> int:
@@ -75,6 +82,7 @@ class RunReport:
         return (
             f"{self.calls} of {len(self.evaluations)} evaluations computed ({self.speedup_calls:.2f}x fewer calls, "
             f"about {self.speedup_seconds:.2f}x faster), {self.bytes_held / 2**20:.1f} MiB held"
+            f"{self.device and f' on {self.device}'}"
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -87,5 +95,7 @@ class RunReport:
             "speedup_calls": self.speedup_calls,
             "speedup_seconds": self.speedup_seconds,
             "bytes_held": self.bytes_held,
+            "bytes_announced": self.bytes_announced,
+            "device": self.device,
             "messages": list(self.messages),
         }

@@ -6,6 +6,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from .basis import ANALYTIC, BASES, BasisOptions
@@ -39,7 +40,8 @@ class Session:
     clock        seconds; replaced in tests
 
     ``sigma`` is the noise level of the last evaluation; ``evaluations`` counts them, ``forecasts`` those for which a
-    forecast was handed out.
+    forecast was handed out. ``storage`` is the device that keeps the anchors, None: each where it was computed; it may
+    be set before the first evaluation.
 
     For every evaluation the host calls ``begin``, then ``forecast``; if that returned None it calls ``make_room``, runs
     the network and, if ``wants_anchors``, calls ``record`` with the answer. ``finish`` ends the run.
@@ -74,6 +76,8 @@ class Session:
         self._recorded: deque[float] = deque(maxlen=self._keep + 2)
         self._messages = [self._plan.message] if self._plan.message else []
         self._bytes_held = 0
+        self._held_on: set[str] = set()
+        self.storage: torch.device | None = None
         self._step = -1
         self._position = -1.0
         self.sigma = math.inf
@@ -156,7 +160,7 @@ class Session:
         answers = fetch(asked)
         for branch, (_, tensors) in anchors.items():
             magnitudes = {slot: answers[branch, "magnitude", slot] for slot in tensors}
-            self._remember(histories[branch], Anchor(self._position, tensors, magnitudes))
+            self._remember(histories[branch], Anchor(self._position, self._stored(tensors), magnitudes))
         for (branch, what, slot), value in answers.items():
             if what == "trend":
                 histories[branch].follow_trend(slot, value)
@@ -164,6 +168,19 @@ class Session:
         error = max((value for (_, what, _), value in answers.items() if what == "error"), default=None)
         self._pace.computed(self._step, error)
         self._timeline.mark_error(error)
+
+    def most_held(self, anchor: int, direction: int) -> tuple[int, int]:
+        """How many bytes anchors, and corrector and stabilizer, will hold at most.
+
+        anchor: bytes of what one computed evaluation stores in all histories. direction: bytes of a guided direction.
+        """
+        if not self._pace.may_forecast_after(0):
+            return 0, 0
+        anchors = self._keep + (self._plan.controller is not None)  # compared with its forecast before one is dropped
+        directions = (
+            (4 if self._trust else 3) if self._corrector else (2 if self._trust else 0)
+        )  # they share the newest
+        return anchors * anchor, directions * direction
 
     def wants_direction(self, was_forecast: bool) -> bool:
         """Whether ``correct`` has anything to do with the direction of this evaluation."""
@@ -211,12 +228,19 @@ class Session:
         evaluations = self._timeline.close()
         refused = Counter(e.reason for e in evaluations if e.action == "refused")
         messages = (f"{count} planned forecasts were computed instead: {why}" for why, count in refused.items())
-        return RunReport(evaluations, self._bytes_held, (*self._messages, *messages))
+        device = ", ".join(sorted(self._held_on))
+        return RunReport(evaluations, self._bytes_held, (*self._messages, *messages), device=device)
 
     def _nbytes(self) -> int:
         guided = (t for held in (self._corrector, self._trust) if held is not None for t in held.tensors)
         stored = (t for h in self._histories.values() for anchor in h.anchors for t in anchor.tensors.values())
         return sum({id(t): t.nbytes for t in (*guided, *stored)}.values())
+
+    def _stored(self, tensors: Tensors) -> Tensors:
+        if self.storage is not None:
+            tensors = {slot: tensor.to(self.storage) for slot, tensor in tensors.items()}
+        self._held_on |= {str(tensor.device) for tensor in tensors.values()}
+        return tensors
 
     def _forget_abandoned(self) -> None:
         """Drop histories without a new anchor for as many computed positions as a history holds, and one more.
@@ -263,10 +287,10 @@ class Session:
         if self._plan.controller is not None:  # what would have been forecast here?
             series, _ = self._series(history, history.signature)
             if series is not None:
-                asked |= {("error", s): relative_error(t, series.combine(s)) for s, t in tensors.items()}
+                asked |= {("error", s): relative_error(t, series.combine(s, t.device)) for s, t in tensors.items()}
         if self._settings.basis == ANALYTIC and self._position >= self._options.first_ready:
             older, gap = history.anchors[-1].tensors, self._position - history.newest
-            asked |= {("trend", s): token_norm(t, older[s], gap) for s, t in tensors.items()}
+            asked |= {("trend", s): token_norm(t, older[s].to(t.device), gap) for s, t in tensors.items()}
         return asked
 
     def _remember(self, history: History, anchor: Anchor) -> None:

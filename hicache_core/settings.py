@@ -11,6 +11,9 @@ from .schedule import POLICIES
 # Where forecasts are made, from the network's output to every attention and MLP inside it (docs/levels.md).
 LEVELS = ("output", "stack", "block", "module")
 
+# Where what is stored is kept: on the device of the model if it fits, or always one or the other (docs/levels.md).
+CACHE_DEVICES = ("auto", "gpu", "cpu")
+
 MOST_STEPS = 10_000  # as in the host's samplers
 
 # Lowest and highest value of every numeric setting; whole numbers where both ends are.
@@ -53,6 +56,7 @@ class Settings:
     corrector       undo the drift of forecasts at the next computed step, with samplers that allow it
     stabilizer      forecasts keep as much of a trend as the last one was borne out, none of it where noise is added;
                     the corrector undoes less, the more of the direction changed over the gap
+    cache_device    which of ``CACHE_DEVICES`` keeps the anchors: gpu is the device that the model runs on
     """
 
     schedule: str = "budget"
@@ -71,6 +75,7 @@ class Settings:
     explosion_limit: float = 50.0
     corrector: bool = True
     stabilizer: bool = True
+    cache_device: str = "auto"
 
     @property
     def anchors(self) -> int:
@@ -86,6 +91,7 @@ class Settings:
         _one_of("schedule", self.schedule, POLICIES)
         _one_of("level", self.level, LEVELS)
         _one_of("basis", self.basis, BASES)
+        _one_of("cache_device", self.cache_device, CACHE_DEVICES)
         for name, (low, high) in RANGES.items():
             _within(name, getattr(self, name), low, high)
         _step_list(self.steps, needed=self.schedule == "listed")

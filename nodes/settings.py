@@ -1,10 +1,11 @@
 """HiCache Settings: everything that the Patch node leaves out, for those who want to experiment."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from comfy_api.latest import io
 
-from ..hicache_core import LEVELS, RANGES, Settings, SettingsError, parse_steps
+from ..hicache_core import CACHE_DEVICES, LEVELS, RANGES, Settings, SettingsError, parse_steps
 from ..hicache_core.basis import BASES
 
 SettingsType = io.Custom("HICACHE_SETTINGS")
@@ -32,17 +33,20 @@ def _switch(name: str, tooltip: str) -> Any:
     return io.Boolean.Input(name, default=getattr(Settings(), name), advanced=True, tooltip=tooltip)
 
 
+def _choice(name: str, options: Iterable[str], tooltip: str, advanced: bool = False) -> Any:
+    """A list to choose from, with the setting's own default."""
+    default = getattr(Settings(), name)
+    return io.Combo.Input(name, options=list(options), default=default, advanced=advanced, tooltip=tooltip)
+
+
 def _inputs() -> list[Any]:
     """In the order of the widgets: their values are saved by position."""
     return [
-        io.Combo.Input(
+        _choice(
             "basis",
-            options=list(BASES),
-            default=Settings().basis,
-            tooltip=(
-                "How a skipped step follows from computed ones.\n"
-                + "\n".join(f"{name}: {basis.about}." for name, basis in BASES.items())
-            ),
+            BASES,
+            "How a skipped step follows from computed ones.\n"
+            + "\n".join(f"{name}: {basis.about}." for name, basis in BASES.items()),
         ),
         _number(
             "order",
@@ -78,17 +82,14 @@ def _advanced_inputs() -> list[Any]:
             "Costs no network call. For euler, ddim, dpmpp_2m, deis, res_multistep, uni_pc and uni_pc_bh2; "
             "other samplers run without.",
         ),
-        io.Combo.Input(
+        _choice(
             "level",
-            options=list(LEVELS),
-            default=Settings().level,
+            LEVELS,
+            "What is forecast on a skipped step.\n"
+            "output: what the network returns; it does not run at all. stack: what all its blocks together "
+            "add. block: what every block adds. module: every attention and MLP, as in the paper. "
+            "The last three are for Flux and Qwen-Image and hold more memory.",
             advanced=True,
-            tooltip=(
-                "What is forecast on a skipped step.\n"
-                "output: what the network returns; it does not run at all. stack: what all its blocks together "
-                "add. block: what every block adds. module: every attention and MLP, as in the paper. "
-                "The last three are for Flux and Qwen-Image and hold more memory."
-            ),
         ),
         _switch(
             "stabilizer",
@@ -101,6 +102,14 @@ def _advanced_inputs() -> list[Any]:
             default="",
             advanced=True,
             tooltip="For the mode 'listed steps': which steps to compute, the first one is 0, such as 0, 4, 8-10.",
+        ),
+        _choice(
+            "cache_device",
+            CACHE_DEVICES,
+            "Where computed steps are kept: a few MiB at level output, up to many GiB at block and module.\n"
+            "auto: on the GPU if there is room for them, else on the CPU. gpu: where the model runs. cpu: in main "
+            "memory; they come back one at a time, which makes skipped steps slower.",
+            advanced=True,
         ),
     ]
 

@@ -1,9 +1,49 @@
 """Fixtures for every test. Run through `python dev.py test`, which provides the host and the environment."""
 
+import os
+from collections import Counter
+from pathlib import Path
+
 import pytest
 import torch
 
 torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"  # of servers and other children: as many tests run at once as there are cores
+
+HERE = Path(__file__).parent
+FIRST = "test_oldest_host.py"  # the longest test of all
+BUDGETS = {  # seconds of one core that a suite may take on the machine of CI; printed, not asserted
+    FIRST: 900,
+    "host": 900,
+    "server": 300,
+    "tools": 180,
+    "core": 30,
+}
+
+
+def suite_of(path: Path) -> str:
+    return path.relative_to(HERE).parts[0]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Tests of one file share a worker and its fixtures, all server tests share one: a server starts once."""
+    items.sort(key=lambda item: item.path.name != FIRST)
+    for item in items:
+        suite = suite_of(item.path)
+        item.add_marker(pytest.mark.xdist_group(suite if suite == "server" else str(item.path)))
+
+
+def pytest_terminal_summary(terminalreporter):
+    seconds, count = Counter(), Counter()
+    for report in (r for reports in terminalreporter.stats.values() for r in reports if hasattr(r, "duration")):
+        suite = suite_of(HERE.parent / report.location[0])
+        seconds[suite] += report.duration
+        count[suite] += report.when == "call"
+    terminalreporter.section("seconds by suite, of budget")
+    for suite, used in sorted(seconds.items(), key=lambda row: -row[1]):
+        of = f" of {BUDGETS[suite]}" if suite in BUDGETS else ""
+        terminalreporter.write_line(f"{suite:24} {used:6.0f}{of} s, {count[suite]} tests")
 
 
 def pytest_addoption(parser):

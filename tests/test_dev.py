@@ -244,9 +244,12 @@ def test_every_tool_runs_pytest_last_and_the_first_failure_counts(dev, ready, ca
         script.chmod(0o755)
     capfd.readouterr()
     assert dev.main(["test"]) == 3
-    assert capfd.readouterr().out.splitlines() == ["ruff check .", "ruff format --check .", "pyright", "pytest"]
+    everything = ["ruff check .", "ruff format --check .", "pyright", "pytest --numprocesses=auto"]
+    assert capfd.readouterr().out.splitlines() == everything
     assert dev.main(["test", "-x"]) == 0
     assert capfd.readouterr().out.splitlines() == ["pytest -x"]
+    assert dev.main(["test", "--host", dev.OLDEST_HOST]) == 0
+    assert capfd.readouterr().out.splitlines()[-1] == "pytest --numprocesses=auto tests/host tests/server -k not oldest"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,7 @@ def test_speedup_in_seconds_is_estimated_from_the_median_computed_evaluation():
     assert report.speedup_calls == pytest.approx(5 / 3)
     assert report.speedup_seconds == pytest.approx(2.0 * 5 / 13.2)
     assert report.summary() == ("3 of 5 evaluations computed (1.67x fewer calls, about 0.76x faster), 1.0 MiB held")
+    assert replace(report, device="cpu").summary().endswith(" 1.0 MiB held on cpu")
 
 
 def test_an_empty_run():
@@ -30,3 +32,4 @@ def test_as_dict_is_json():
     assert data["calls"] == 1
     assert data["evaluations"][1]["action"] == "forecast"
     assert data["messages"] == ["hello"]
+    assert (data["bytes_announced"], data["device"]) == (0, "")

@@ -267,3 +267,47 @@ def test_messages_are_kept_once():
     assert session.say_once("moving windows are computed")
     assert not session.say_once("moving windows are computed")
     assert session.finish().messages == ("moving windows are computed",)
+
+
+def stored(session):
+    return [t for history in session._histories.values() for a in history.anchors for t in a.tensors.values()]
+
+
+@pytest.mark.parametrize("settings", [presets.speed(2.5), presets.adaptive(0.03), presets.analytic(3)])
+def test_anchors_live_where_they_are_told_to_and_forecasts_are_the_same(settings):
+    """A tensor that is moved to the CPU by its number is copied: enough of another device for this."""
+    outputs = {}
+    for storage in (None, torch.device("cpu", 0)):
+        session, given = Session(settings, SIGMAS), []
+        session.storage = storage
+        outputs[storage] = []
+        for sigma in SIGMAS[:-1]:
+            key = session.begin(sigma, "main")
+            forecast = session.forecast(key, {0: SHAPE})
+            if forecast is None:
+                given.append(line(session._position, sigma).sin())
+                session.record(key, {0: (SHAPE, {OUTPUT: given[-1]})})
+                assert (stored(session)[-1] is given[-1]) is (storage is None)
+            outputs[storage].append(given[-1] if forecast is None else forecast[0].combine(OUTPUT))
+        assert session.finish().device == "cpu"
+    assert len(outputs[None]) == 20
+    assert all(map(torch.equal, *outputs.values()))
+
+
+@pytest.mark.parametrize("corrector", [True, False])
+@pytest.mark.parametrize("stabilizer", [True, False])
+@pytest.mark.parametrize("settings", [presets.speed(2.0), presets.adaptive(0.03)])
+def test_the_most_that_will_be_held_is_what_is_held(settings, corrector, stabilizer):
+    session = Session(replace(settings, corrector=corrector, stabilizer=stabilizer), SIGMAS, correct_drift=True)
+    size = line(0, 0.0).nbytes
+    most = sum(session.most_held(size, size))
+    for sigma in SIGMAS[:-1]:
+        forecasts = session.forecasts
+        output, _ = evaluate(session, sigma)
+        if session.wants_direction(session.forecasts > forecasts):
+            session.correct(output.clone(), session.forecasts > forecasts)
+    assert session.finish().bytes_held == most
+
+
+def test_a_run_without_forecasts_will_hold_nothing():
+    assert Session(presets.speed(1.0), SIGMAS).most_held(100, 10) == (0, 0)

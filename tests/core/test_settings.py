@@ -38,6 +38,8 @@ def test_unknown_choices_list_the_known_ones():
         Settings(basis="fourier")
     with pytest.raises(SettingsError, match="schedule is 'never': choose one of budget"):
         Settings(schedule="never")
+    with pytest.raises(SettingsError, match="cache_device is 'disk': choose one of auto, gpu, cpu"):
+        Settings(cache_device="disk")
 
 
 def test_start_must_not_follow_end():

@@ -1,9 +1,18 @@
 """The small Flux in the host's own code, and a counter inside its network."""
 
+import gc
+import weakref
 from contextlib import contextmanager
 
 import pytest
 from small_models import sampling
+
+
+@pytest.fixture(scope="session")
+def host_version():
+    from comfyui_version import __version__
+
+    return __version__
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +48,12 @@ def block_calls(model):
     return CallCounter(sampling.first_block(model.model.diffusion_model))
 
 
+@pytest.fixture
+def watch():
+    """(model) -> what watches what its runs keep."""
+    return Watch
+
+
 class CallCounter:
     def __init__(self, module):
         self._module = module
@@ -58,3 +73,27 @@ class CallCounter:
             yield self
         finally:
             handle.remove()
+
+
+class Watch:
+    """Weak references to the session and every anchor it ever held, taken while the run goes on."""
+
+    def __init__(self, model):
+        self.references = {}
+        model.add_wrapper_with_key("calc_cond_batch", "watch", self._look)
+
+    def _look(self, executor, *args, **kwargs):
+        run = args[4]["transformer_options"].get("hicache")
+        if run is None:
+            return executor(*args, **kwargs)
+        session = run.session
+        anchors = [t for h in session._histories.values() for a in h.anchors for t in a.tensors.values()]
+        guided = [t for held in (session._corrector, session._trust) if held for t in held.tensors]
+        references = map(weakref.ref, (session, *anchors, *guided))
+        self.references |= {id(reference): reference for reference in references}
+        del run, session, anchors, guided, references  # an error keeps this frame alive
+        return executor(*args, **kwargs)
+
+    def alive(self):
+        gc.collect()
+        return [r() for r in self.references.values() if r() is not None]

@@ -9,7 +9,8 @@ from small_models.flux import CONFIG
 from small_models.sampling import first_block
 
 from hicache_comfy.architectures import FLUX, QWEN_IMAGE
-from hicache_comfy.block_patches import PATCHES, BlockCall, Plan
+from hicache_comfy.block_call import BlockCall, Plan
+from hicache_comfy.block_patches import PATCHES
 from hicache_core import LEVELS, Series
 from hicache_core.history import Anchor
 

@@ -1,7 +1,5 @@
 """Nothing outlives a run: not after success, not after an error at any step, not after an interrupt."""
 
-import gc
-import weakref
 from dataclasses import replace
 
 import comfy.model_management
@@ -13,31 +11,10 @@ from hicache_comfy import attach, last_report
 from hicache_core import presets
 
 
-class Watch:
-    """Weak references to the session and every anchor it ever held, taken while the run goes on."""
-
-    def __init__(self, model):
-        self.references = {}
-        model.add_wrapper_with_key("calc_cond_batch", "watch", self._look)
-
-    def _look(self, executor, *args, **kwargs):
-        session = args[4]["transformer_options"]["hicache"].session
-        anchors = [t for h in session._histories.values() for a in h.anchors for t in a.tensors.values()]
-        guided = [*session._corrector.tensors, *session._trust.tensors]
-        references = map(weakref.ref, (session, *anchors, *guided))
-        self.references |= {id(reference): reference for reference in references}
-        del session, anchors, guided, references  # an error keeps this frame alive
-        return executor(*args, **kwargs)
-
-    def alive(self):
-        gc.collect()
-        return [r() for r in self.references.values() if r() is not None]
-
-
 @pytest.fixture(params=["output", "module"])
-def watched(request, flux):
+def watched(request, flux, watch):
     patched = attach(flux, replace(presets.speed(2.0), level=request.param))
-    return patched, Watch(patched)
+    return patched, watch(patched)
 
 
 def test_after_a_run(watched, job):

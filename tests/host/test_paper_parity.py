@@ -171,7 +171,7 @@ def test_the_number_of_slots_at_full_size():
     from hicache_comfy.architectures import FLUX, QWEN_IMAGE
 
     blocks = {"double_blocks": 19, "single_blocks": 38, "transformer_blocks": 60}
-    counts = [sum(blocks[kind.attribute] * len(kind.slots) for kind in a.kinds) for a in (FLUX, QWEN_IMAGE)]
+    counts = [sum(blocks[kind.attribute] * len(kind.modules.slots) for kind in a.kinds) for a in (FLUX, QWEN_IMAGE)]
     assert counts == [114, 240]
 
 

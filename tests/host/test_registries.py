@@ -10,7 +10,7 @@ from comfy.ldm.flux.model import Flux
 from small_models.sampling import sample
 
 from hicache_comfy import attach, last_report
-from hicache_comfy.architectures import ARCHITECTURES, FLUX
+from hicache_comfy.architectures import ARCHITECTURES, FLUX, name_of
 from hicache_core import presets
 
 REPO = Path(__file__).parents[2]
@@ -87,5 +87,5 @@ def test_a_toy_architecture_needs_a_row_and_nothing_else(monkeypatch, flux, job)
 
     (message,) = run().messages
     assert "Toy" in message
-    monkeypatch.setitem(ARCHITECTURES, Toy, replace(FLUX, name="Toy"))
+    monkeypatch.setitem(ARCHITECTURES, name_of(Toy), replace(FLUX, name="Toy"))
     assert run().messages == ()
