@@ -46,6 +46,12 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line(f"{suite:24} {used:6.0f}{of} s, {count[suite]} tests")
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--long", action="store_true", help="all tiny models in every composition, not a few; half an hour"
+    )
+
+
 @pytest.fixture(autouse=True)
 def _no_grad():
     """As the host samples."""
