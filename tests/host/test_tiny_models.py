@@ -1,5 +1,7 @@
 """Every diffusion network of the host: the tiny model is a fair stand-in, and HiCache holds its promises on it."""
 
+import comfy.sample
+import comfy.samplers
 import comfy.supported_models
 import pytest
 import torch
@@ -98,6 +100,40 @@ def test_half_of_the_calls_are_forecast(row):
     assert len(faster.calls) == report.calls == report.forecasts == 4
     assert not report.messages
     assert faster.result.isfinite().all()
+
+
+def test_frames_that_are_sampled_one_after_the_other_are_computed():
+    """The sampler of Causal Forcing lets the network fill a cache, frame by frame, at every call."""
+    row = MODELS["Causal Forcing"]
+    if not row.in_this_host:
+        pytest.skip("this host has no causal video models")
+    model = row.build()
+    patched = attach(model, presets.speed(2.0))
+
+    def frames(model):
+        sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "simple", 8)
+        latent, sampler = row.empty_latent(), comfy.samplers.ksampler("ar_video", {"num_frame_per_block": 1})
+        noise = comfy.sample.prepare_noise(latent, 0)
+        conds = row.conditioning(1), row.conditioning(2)
+        return comfy.sample.sample_custom(model, noise, 1.0, sampler, sigmas, *conds, latent, disable_pbar=True, seed=0)
+
+    assert torch.equal(frames(patched), frames(model))
+    report = last_report(patched)
+    assert report.forecasts == 0
+    assert report.messages == (
+        "every step is computed, because this sampler fills a cache at every call of the network",
+    )
+
+
+def test_what_sample_is_told_reaches_the_sampler():
+    row = MODELS["FLUX.1 dev"]
+    model = row.build()
+    told = Watch(row, model, batch=2, cfg=3.0, steps=5, seed=1, start_step=2, noise_mask=torch.ones(1, 1, 8, 8))
+    assert len(told.calls) == len(told.states) == 3
+    assert told.result.numel() == 2 * row.empty_latent().numel()
+    assert told.calls[0][0].shape[0] == 4  # both pictures, with and without the prompt
+    kept = sample(model, row, latent=torch.ones(1, 16, 8, 8), denoise=0.01, steps=1)
+    assert (kept - 1.0).abs().mean() < 0.3
 
 
 def test_every_model_of_the_host_has_a_row():

@@ -23,20 +23,20 @@ def columns() -> tuple[str, ...]:
     first: dict[Any, str] = {}
     for name, row in MODELS.items():
         if row.in_this_host:
-            model = _built(name, torch.float32).model
+            model = built(name, torch.float32).model
             first.setdefault((type(model), type(model.diffusion_model)), name)
     return tuple(name for name in MODELS if name in first.values() or name in REPRESENTATIVES)
 
 
 @cache
-def _built(name: str, dtype: torch.dtype) -> Any:
+def built(name: str, dtype: torch.dtype) -> Any:
     return MODELS[name].build(dtype)
 
 
 @cache
 def _text_to_image(name: str, dtype: torch.dtype) -> Tensor:
     """The result that a composition must alter."""
-    return basic(MODELS[name], _built(name, dtype).clone()).run()
+    return basic(MODELS[name], built(name, dtype).clone()).run()
 
 
 def laws_of(row: TinyModel, composition: Composition) -> tuple[str, ...]:
@@ -57,7 +57,7 @@ def cell(
     laws: which are held beside that of the calls; ``laws_of`` the cell, if None.
     """
     laws = laws_of(row, composition) if laws is None else laws
-    start = basic(row, _built(row.name, dtype).clone())
+    start = basic(row, built(row.name, dtype).clone())
     reason = composition.lacks(start)
     if reason:
         return f"n/a: {reason}"

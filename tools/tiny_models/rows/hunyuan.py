@@ -74,7 +74,7 @@ def first_frame(seed: int) -> dict[str, Any]:
 
 
 def replaced_frame(seed: int) -> dict[str, Any]:
-    return {**pooled(seed), "guiding_frame_index": 0, "ref_latent": randn(7, 1, 16, 1, 8, 8)}
+    return {**pooled(seed), "guiding_frame_index": 0}
 
 
 def small_byt5(network: nn.Module) -> None:
