@@ -3,11 +3,12 @@
 import shutil
 from dataclasses import replace
 
+import comfy.model_management
 import comfy.samplers
 import pytest
 import torch
 from comfy_api.torch_helpers import set_torch_compile_wrapper
-from comfy_extras.nodes_torch_compile import TorchCompileModel
+from comfy_extras.nodes_torch_compile import TorchCompileModel, skip_torch_compile_dict
 from tiny_models.model import sample
 from tiny_models.rows import MODELS
 
@@ -40,9 +41,10 @@ def whole(model, backend):
 
 
 def one_block(model, backend, key="diffusion_model.double_blocks.0"):
-    """As packs compile block by block, with the host's helper."""
+    """As packs compile block by block, with the host's helper and, as its node, no guards on the options of a run."""
     compiled = model.clone()
-    set_torch_compile_wrapper(compiled, backend=backend, keys=[key])
+    options = {"guard_filter_fn": skip_torch_compile_dict}
+    set_torch_compile_wrapper(compiled, backend=backend, options=options, keys=[key])
     return compiled
 
 
@@ -51,6 +53,18 @@ def one_mlp(model, backend):
 
 
 COMPILERS = {"whole": whole, "one block": one_block}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _free_memory_stays():
+    """The host's attention on a CPU reads the free memory, and torch compiles the number of that moment in."""
+
+    def free(device=None, torch_free_too=False):
+        return (2**33, 2**33) if torch_free_too else 2**33
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(comfy.model_management, "get_free_memory", free)
+        yield
 
 
 @pytest.fixture(scope="module")
