@@ -25,37 +25,38 @@ OUTCOMES = {}
 
 
 def pytest_generate_tests(metafunc):
+    if "composition" not in metafunc.fixturenames:
+        return
+    turns = TURNS[metafunc.function.__name__]
     every = metafunc.config.getoption("--long")
-    if "model_name" in metafunc.fixturenames:
-        names = MODELS if every else REPRESENTATIVES
-        metafunc.parametrize("model_name", [name for name in names if MODELS[name].in_this_host])
-    if "composition" in metafunc.fixturenames:
-        metafunc.parametrize("composition", COMPOSITIONS, ids=lambda composition: composition.name)
+    models = [name for name in (MODELS if every else REPRESENTATIVES) if MODELS[name].in_this_host]
+    if "level" in metafunc.fixturenames:
+        models = [name for name in models if architecture_of(network_of(name)) is not None]
+    cells = [
+        pytest.param(name, composition, id=f"{name}, {composition.name}")
+        for i, name in enumerate(models)
+        for j, composition in enumerate(COMPOSITIONS)
+        if every or (i + j) % turns == 0
+    ]
+    metafunc.parametrize(("model_name", "composition"), cells)
+
+
+TURNS = {"test_float32": 1, "test_bfloat16": 2, "test_inside_the_network": 3}  # one cell of so many is tried
 
 
 def test_float32(model_name, composition):
     OUTCOMES[model_name, composition.name] = cell(MODELS[model_name], composition)
 
 
-def has_turn(model_name, composition, turns, request):
-    """Whether it is the turn of a cell where only one of so many is tried."""
-    number = list(MODELS).index(model_name) + COMPOSITIONS.index(composition)
-    return request.config.getoption("--long") or number % turns == 0
-
-
-def test_bfloat16(model_name, composition, request):
-    if has_turn(model_name, composition, 2, request):
-        outcome = cell(MODELS[model_name], composition, dtype=torch.bfloat16, laws=())
-        assert outcome.split(":")[0] in ("pass", "n/a")
+def test_bfloat16(model_name, composition):
+    outcome = cell(MODELS[model_name], composition, dtype=torch.bfloat16, laws=())
+    assert outcome.split(":")[0] in ("pass", "n/a")
 
 
 @pytest.mark.parametrize("level", ["stack", "block"])
-def test_inside_the_network(model_name, composition, level, request):
-    if architecture_of(network_of(model_name)) is None:
-        pytest.skip(f"{model_name} is forecast at its output only")
-    if has_turn(model_name, composition, {"stack": 4, "block": 3}[level], request):
-        outcome = cell(MODELS[model_name], composition, replace(SPEED, level=level), laws=("still",))
-        assert outcome.split(":")[0] in ("pass", "n/a")
+def test_inside_the_network(model_name, composition, level):
+    outcome = cell(MODELS[model_name], composition, replace(SPEED, level=level), laws=("still",))
+    assert outcome.split(":")[0] in ("pass", "n/a")
 
 
 on_the_newest = pytest.mark.skipif(
