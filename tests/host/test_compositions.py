@@ -7,14 +7,15 @@ import pytest
 import torch
 from compositions import document, laws
 from compositions.laws import EXACT, SPEED, Broken
-from compositions.matrix import REPRESENTATIVES, cell, columns
+from compositions.matrix import REPRESENTATIVES, cell, columns, network_of
 from compositions.rows import COMPOSITIONS
 from tiny_models.rows import MODELS
 
 import hicache_comfy.conditions
 import hicache_comfy.evaluation
+from hicache_comfy.architectures import architecture_of
 from hicache_comfy.output_level import OutputLevel
-from hicache_core import Settings
+from hicache_core import Series, Settings
 
 import comfyui_version  # isort: skip
 
@@ -24,12 +25,23 @@ OUTCOMES = {}
 
 
 def pytest_generate_tests(metafunc):
+    if "composition" not in metafunc.fixturenames:
+        return
+    turns = TURNS[metafunc.function.__name__]
     every = metafunc.config.getoption("--long")
-    if "model_name" in metafunc.fixturenames:
-        names = MODELS if every else REPRESENTATIVES
-        metafunc.parametrize("model_name", [name for name in names if MODELS[name].in_this_host])
-    if "composition" in metafunc.fixturenames:
-        metafunc.parametrize("composition", COMPOSITIONS, ids=lambda composition: composition.name)
+    models = [name for name in (MODELS if every else REPRESENTATIVES) if MODELS[name].in_this_host]
+    if "level" in metafunc.fixturenames:
+        models = [name for name in models if architecture_of(network_of(name)) is not None]
+    cells = [
+        pytest.param(name, composition, id=f"{name}, {composition.name}")
+        for i, name in enumerate(models)
+        for j, composition in enumerate(COMPOSITIONS)
+        if every or (i + j) % turns == 0
+    ]
+    metafunc.parametrize(("model_name", "composition"), cells)
+
+
+TURNS = {"test_float32": 1, "test_bfloat16": 2, "test_inside_the_network": 3}  # one cell of so many is tried
 
 
 def test_float32(model_name, composition):
@@ -38,6 +50,12 @@ def test_float32(model_name, composition):
 
 def test_bfloat16(model_name, composition):
     outcome = cell(MODELS[model_name], composition, dtype=torch.bfloat16, laws=())
+    assert outcome.split(":")[0] in ("pass", "n/a")
+
+
+@pytest.mark.parametrize("level", ["stack", "block"])
+def test_inside_the_network(model_name, composition, level):
+    outcome = cell(MODELS[model_name], composition, replace(SPEED, level=level), laws=("still",))
     assert outcome.split(":")[0] in ("pass", "n/a")
 
 
@@ -112,6 +130,14 @@ def test_a_network_that_runs_at_a_forecast_step(monkeypatch):
     assert "forecast: calls (1, 1), not (0, 0)" in broken("ControlNet")
 
 
+@pytest.mark.parametrize("level", ["stack", "block"])
+def test_features_that_are_added_twice(monkeypatch, level):
+    combine = Series.combine
+    monkeypatch.setattr(Series, "combine", lambda *args: 2.0 * combine(*args))
+    with pytest.raises(Broken, match="stands still"):
+        cell(MODELS["FLUX.1 dev"], BY_NAME["ControlNet"], replace(SPEED, level=level), laws=("still",))
+
+
 def test_a_run_without_forecasts_that_does_not_say_why():
     with pytest.raises(Broken, match="says why"):
         cell(MODELS["FLUX.1 dev"], BY_NAME["CFG 3"], Settings(schedule="interval", interval=1))
@@ -128,5 +154,7 @@ def test_a_composition_that_the_host_cannot_run_and_one_that_does_nothing():
     def fails(workflow):
         return replace(workflow, positive=None)
 
-    assert cell(row, replace(BY_NAME["CFG 1"], build=fails)).startswith("n/a: the host itself fails: TypeError")
-    assert cell(row, replace(BY_NAME["CFG 1"], build=lambda w: w)) == "n/a: it changes nothing on this model"
+    assert cell(row, replace(BY_NAME["CFG 1"], build=fails), laws=()).startswith(
+        "n/a: the host itself fails: TypeError"
+    )
+    assert cell(row, replace(BY_NAME["CFG 1"], build=lambda w: w), laws=()) == "n/a: it changes nothing on this model"

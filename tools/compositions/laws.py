@@ -16,6 +16,9 @@ from .workflow import Workflow
 
 SPEED = presets.speed(2.0)
 PLAIN_SPEED = replace(SPEED, corrector=False)  # forecasts only: a corrector also undoes what guidance does on its own
+EVEN = Settings(schedule="interval", interval=3, order=1, corrector=False)
+SLOW = 3e-5  # relative; one step of a run that stands still, just more than what counts as the same noise level
+CLOSE = 2e-2  # relative; random networks change by a third of that in such a run
 EXACT = 2e-5  # relative; float32 rounding multiplied by forecast weights
 
 
@@ -57,8 +60,11 @@ def _counting(modules: tuple[nn.Module, ...]) -> Any:
             handle.remove()
 
 
-def observe(workflow: Workflow, settings: Settings | None = None, frozen: bool = False) -> Seen:
-    """Run a workflow, patched with ``settings`` if there are any."""
+def observe(workflow: Workflow, settings: Settings | None = None, frozen: bool = False, still: bool = False) -> Seen:
+    """Run a workflow, patched with ``settings`` if there are any.
+
+    frozen: with ``FrozenDirections``. still: from one noise level of the middle to almost the same.
+    """
     seen, model = Seen(), workflow.model.clone()
     with _counting((workflow.network, *workflow.watched)) as count:
 
@@ -69,6 +75,8 @@ def observe(workflow: Workflow, settings: Settings | None = None, frozen: bool =
             return answer
 
         _outermost(model, "calc_cond_batch", evaluation)
+        if still:
+            _outermost(model, "outer_sample", lambda run, *args, **kw: run(*_standing_still(args), **kw), "still")
         _outermost(model, "outer_sample", lambda run, *args, **kw: run(*_with_callback(args, seen), **kw))
         if settings is not None:
             model = attach(model, settings, on_report=seen.reports.append)
@@ -78,11 +86,17 @@ def observe(workflow: Workflow, settings: Settings | None = None, frozen: bool =
     return seen
 
 
-def _outermost(model: Any, kind: str, wrapper: Callable[..., Any]) -> None:
+def _outermost(model: Any, kind: str, wrapper: Callable[..., Any], key: str = "probe") -> None:
     """The first key is the outermost wrapper."""
-    model.add_wrapper_with_key(kind, "probe", wrapper)
+    model.add_wrapper_with_key(kind, key, wrapper)
     wrappers = model.wrappers[kind]
-    model.wrappers[kind] = {"probe": wrappers.pop("probe"), **wrappers}
+    model.wrappers[kind] = {key: wrappers.pop(key), **wrappers}
+
+
+def _standing_still(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments of outer_sample; the fourth are the noise levels."""
+    sigmas = args[3]
+    return (*args[:3], sigmas[len(sigmas) // 2] * (1.0 - SLOW * torch.arange(len(sigmas))), *args[4:])
 
 
 def _with_callback(args: tuple[Any, ...], seen: Seen) -> tuple[Any, ...]:
@@ -190,6 +204,14 @@ def exact_when_frozen(workflow: Workflow) -> None:
     pictures = zip((*cached.x0, cached.latent), (*full.x0, full.latent), strict=True)
     error = max(relative(a, b) for a, b in pictures)
     check(error < EXACT, f"a frozen direction is forecast exactly: off by {error:.1e}")
+
+
+def close_when_standing_still(workflow: Workflow, level: str) -> None:
+    """Where the noise level hardly changes, a forecast is the network's answer at every level: nothing is left out,
+    nothing is added twice, nothing is mixed up."""
+    full, cached = observe(workflow, still=True), observe(workflow, replace(EVEN, level=level), still=True)
+    error = max(relative(a, b) for a, b in zip(cached.x0, full.x0, strict=True))
+    check(error < CLOSE, f"a run that stands still is forecast closely: off by {error:.1e}")
 
 
 def unchanged_at_speed_one(workflow: Workflow, plain: Seen) -> None:

@@ -10,7 +10,16 @@ from torch import Tensor
 
 from hicache_core import Settings
 
-from .laws import SPEED, Seen, check, exact_when_frozen, observe, outcome, unchanged_at_speed_one
+from .laws import (
+    SPEED,
+    Seen,
+    check,
+    close_when_standing_still,
+    exact_when_frozen,
+    observe,
+    outcome,
+    unchanged_at_speed_one,
+)
 from .rows import COMPOSITIONS
 from .workflow import Composition, Workflow, basic
 
@@ -31,6 +40,10 @@ def columns() -> tuple[str, ...]:
 @cache
 def built(name: str, dtype: torch.dtype) -> Any:
     return MODELS[name].build(dtype)
+
+
+def network_of(name: str) -> Any:
+    return _built(name, torch.float32).model.diffusion_model
 
 
 @cache
@@ -71,6 +84,8 @@ def cell(
     result = outcome(workflow, plain, settings)
     if "frozen" in laws:
         exact_when_frozen(workflow)
+    if "still" in laws:
+        close_when_standing_still(workflow, settings.level)
     if "speed 1" in laws:
         unchanged_at_speed_one(workflow, plain)
     return result
