@@ -6,7 +6,7 @@ A policy turns settings and a range of steps into a ``Plan``. Steps outside the 
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 TAIL = 0.8  # of the distance between computed steps, left behind the last one
@@ -58,7 +58,10 @@ class Policy:
     about: str
 
     def __call__(self, settings: "Settings", steps: StepRange) -> Plan:
-        return self.plan(settings, steps)
+        plan = self.plan(settings, steps)
+        if plan.message or settings.asks_for_every_step or not steps.total or len(plan.computed) < steps.total:
+            return plan
+        return replace(plan, message=f"warm-up, range and schedule leave none of the {steps.total} steps to forecast")
 
 
 def interval(settings: "Settings", steps: StepRange) -> Plan:

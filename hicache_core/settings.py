@@ -87,6 +87,11 @@ class Settings:
         """The order that the basis really uses."""
         return min(self.order, self.anchors - 1)
 
+    @property
+    def asks_for_every_step(self) -> bool:
+        """Whether nothing is to be forecast."""
+        return (self.schedule, self.speed) == ("budget", 1.0) or (self.schedule, self.interval) == ("interval", 1)
+
     def __post_init__(self) -> None:
         _one_of("schedule", self.schedule, POLICIES)
         _one_of("level", self.level, LEVELS)

@@ -45,9 +45,9 @@ class Mode:
 
 PAPER = Mode(
     _paper,
-    "HiCache as published, for Flux, Qwen-Image, Wan, HunyuanVideo and their relatives: computes three steps, then every "
-    "n-th, n = 'speed' rounded, and forecasts every attention and MLP in the others. Its authors use n = 7 for Flux and "
-    "Qwen-Image. Needs memory",
+    "HiCache as published, for Flux, Qwen-Image, Wan, HunyuanVideo and their relatives: computes three steps, then "
+    "every n-th, n = 'speed' rounded, and forecasts every attention and MLP in the others. Its authors use n = 7 for "
+    "Flux and Qwen-Image. Needs memory",
 )
 
 

@@ -88,8 +88,8 @@ def _advanced_inputs() -> list[Any]:
             "What is forecast on a skipped step.\n"
             "output: what the network returns; it does not run at all. stack: what all its blocks together "
             "add. block: what every block adds. module: every attention and MLP, as in the paper. "
-            "The last three need a network that offers them (Flux, Qwen-Image, Wan, HunyuanVideo and more; others go on "
-            "at output) and hold more memory.",
+            "The last three need a network that offers them (Flux, Qwen-Image, Wan, HunyuanVideo and more; others go "
+            "on at output) and hold more memory.",
             advanced=True,
         ),
         _switch(

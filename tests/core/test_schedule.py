@@ -157,3 +157,18 @@ def test_a_gap_reaches_the_last_step_within_it_one_step_at_least_and_max_gap_at_
 def test_an_error_weighs_as_much_as_the_gap_moved():
     assert controller().length(10, 14) == pytest.approx(2.0)
     assert controller().drift(10, 14, error=0.5) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (Settings(schedule="interval", interval=3, warmup_steps=8), True),
+        (Settings(schedule="interval", interval=1, warmup_steps=8), False),
+        (Settings(schedule="interval", interval=3, warmup_steps=2), False),
+        (Settings(schedule="budget", speed=1.0), False),
+        (Settings(schedule="listed", steps=(0, 1, 2, 3, 4, 5, 6, 7)), True),
+    ],
+)
+def test_a_plan_that_leaves_nothing_to_forecast_says_so(settings, says):
+    message = "warm-up, range and schedule leave none of the 8 steps to forecast"
+    assert (POLICIES[settings.schedule](settings, StepRange(8, 0, 8)).message == message) == says

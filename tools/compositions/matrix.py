@@ -43,7 +43,7 @@ def built(name: str, dtype: torch.dtype) -> Any:
 
 
 def network_of(name: str) -> Any:
-    return _built(name, torch.float32).model.diffusion_model
+    return built(name, torch.float32).model.diffusion_model
 
 
 @cache

@@ -122,7 +122,7 @@ def hold_the_laws(graph: Graph) -> str:
     slow = observe(workflow, replace(graph.settings, schedule="budget", speed=1.0))
     check(torch.equal(slow.latent, plain.latent), "speed 1 changes nothing")
     before = bytes_alive()
-    _check_run(observe(workflow, graph.settings), plain)
+    _check_run(observe(workflow, graph.settings), plain, graph.sampler)
     check(bytes_alive() == before, f"bytes alive before are those after, {before}")
     return ""
 
