@@ -231,16 +231,12 @@ def demo(args: argparse.Namespace) -> int:
     return run_in(set_up(args.host), ["python", "-m", "demo", *args.passed_on])
 
 
-LINTERS = (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["pyright"])
-ALL_TESTS = ["pytest", "--numprocesses=auto"]
-HOST_TESTS = [*ALL_TESTS, "tests/host", "tests/server", "-k", "not oldest"]
-
-
 def test(args: argparse.Namespace) -> int:
     """run linters and all tests (with an older --host, those that meet it), or pytest with the arguments given"""
-    host = set_up(args.host, for_tests=True)
-    every = [HOST_TESTS] if args.host not in (None, DEFAULT_HOST) else [*LINTERS, ALL_TESTS]
-    commands = [["pytest", *args.passed_on]] if args.passed_on else every
+    host, whole = set_up(args.host, for_tests=True), args.host in (None, DEFAULT_HOST)
+    linters = [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["pyright"]] if whole else []
+    tests = ["--numprocesses=auto", *([] if whole else ["tests/host", "tests/server", "-k", "not oldest"])]
+    commands = [["pytest", *args.passed_on]] if args.passed_on else [*linters, ["pytest", *tests]]
     return next(filter(None, [run_in(host, command, cwd=ROOT) for command in commands]), 0)
 
 
