@@ -10,7 +10,6 @@ import comfy.model_management as host
 import torch
 from comfy.samplers import CFGGuider
 from torch import Tensor
-from torch.nn import Linear
 
 from ._core import Settings
 from .block_level import BlockLevel
@@ -118,10 +117,11 @@ def _windows(handler: Any, shape: Sequence[int]) -> list[tuple[int, ...]]:
 
 
 def _width(level: BlockLevel, network: "Module") -> int:
-    """Channels of the hidden states: what the first linear layer of the first block takes."""
+    """Channels of the hidden states: what the first linear layer of the first block takes, of whatever class the
+    loader made it; 0, so that nothing is announced, where no layer says."""
     kind, index = level.architecture.places(network)[0]
-    linears = (m for m in getattr(network, kind.attribute)[index].modules() if isinstance(m, Linear))
-    return next(linears).in_features
+    block = getattr(network, kind.attribute)[index]
+    return next((m.in_features for m in block.modules() if hasattr(m, "in_features")), 0)
 
 
 def _stored_tokens(level: BlockLevel, network: "Module", shape: Sequence[int], cond: dict[str, Any]) -> int:
