@@ -25,16 +25,19 @@ from .workflow import Composition, Workflow, basic
 
 REPRESENTATIVES = ("FLUX.1 dev", "Qwen-Image-Edit", "Wan 2.1 T2V", "HunyuanVideo T2V", "SD3", "SDXL")
 
+VARIANTS = ("FLUX.1 Kontext", "FLUX.1 Fill", "SD 1.5 inpainting")  # of a class, that take pictures beside their latent
+
 
 @cache
 def columns() -> tuple[str, ...]:
-    """The first model of every class of the host, and the representatives."""
+    """The first model of every class of the host, the representatives and the variants."""
     first: dict[Any, str] = {}
     for name, row in MODELS.items():
         if row.in_this_host:
             model = _built(name, torch.float32).model
             first.setdefault((type(model), type(model.diffusion_model)), name)
-    return tuple(name for name in MODELS if name in first.values() or name in REPRESENTATIVES)
+    wanted = {*first.values(), *REPRESENTATIVES, *VARIANTS}
+    return tuple(name for name in MODELS if name in wanted)
 
 
 @cache
