@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from itertools import count
+from itertools import chain, count, product
 from pathlib import Path
+from string import ascii_lowercase
 
 from tiny_models.rows import MODELS
 
@@ -56,7 +57,7 @@ def render(outcomes: Mapping[Cell, str], version: str, exact: float) -> str:
 
 def _notes(outcomes: Mapping[Cell, str]) -> dict[str, str]:
     """A mark for every outcome that is not a pass, in the order of the table."""
-    letters, numbers = (chr(ord("a") + i) if i < 26 else f"a{chr(ord('a') + i - 26)}" for i in count()), count(1)
+    letters, numbers = chain(ascii_lowercase, map("".join, product(ascii_lowercase, repeat=2))), count(1)
     marks: dict[str, str] = {}
     for outcome in (outcomes.get((name, c.name), "pass") for name in MODELS for c in COMPOSITIONS):
         if outcome != "pass" and outcome not in marks:
@@ -73,7 +74,7 @@ def _table(models: list[str], outcomes: Mapping[Cell, str], notes: Mapping[str, 
     for composition in COMPOSITIONS:
         if composition.group != group:
             group = composition.group
-            yield f"| **{group}** |" + " |" * len(models)
+            yield f"| **{group}** | " + " | ".join(map(str, range(1, len(models) + 1))) + " |"
         cells = (outcomes[model, composition.name] for model in models)
         yield f"| {composition.name} | " + " | ".join(notes.get(cell, PASS) for cell in cells) + " |"
     yield ""
@@ -81,9 +82,7 @@ def _table(models: list[str], outcomes: Mapping[Cell, str], notes: Mapping[str, 
 
 def read(text: str) -> dict[Cell, str]:
     """The outcomes that ``render`` wrote."""
-    meaning = {mark: reason for mark, reason in re.findall(r"^- \*\*(.+?)\*\* (.+)$", text, re.MULTILINE)} | {
-        PASS: "pass"
-    }
+    meaning = {PASS: "pass", **dict(re.findall(r"^- \*\*(.+?)\*\* (.+)$", text, re.MULTILINE))}
     outcomes: dict[Cell, str] = {}
     for section in text.split("\n## ")[1:]:
         _, names, *lines = [line for line in section.splitlines() if line]

@@ -67,7 +67,7 @@ def cell(
     dtype: torch.dtype = torch.float32,
     laws: tuple[str, ...] | None = None,
 ) -> str:
-    """ "pass", "unchanged: why" or "n/a: why"; raises Broken.
+    """One of "pass", "unchanged: why" and "n/a: why"; raises Broken.
 
     laws: which are held beside that of the calls; ``laws_of`` the cell, if None.
     """
