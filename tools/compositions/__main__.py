@@ -1,6 +1,7 @@
-"""Runs every cell and writes docs/compatibility.md: `python dev.py exec -- python -m compositions`."""
+"""Runs every cell on all cores and writes docs/compatibility.md: `python dev.py exec -- python -m compositions`."""
 
 import logging
+import multiprocessing
 import sys
 import time
 
@@ -15,28 +16,43 @@ from .matrix import cell, columns  # isort: skip
 from .rows import COMPOSITIONS  # isort: skip
 
 
+Outcomes = dict[document.Cell, str]
 Failures = list[str]
 
 
-@torch.no_grad()
-def main() -> Failures:
+def run_model(name: str) -> tuple[Outcomes, Failures]:
+    outcomes: Outcomes = {}
+    failures: Failures = []
+    start = time.perf_counter()
+    for composition in COMPOSITIONS:
+        try:
+            outcomes[name, composition.name] = cell(MODELS[name], composition)
+        except Exception as failure:
+            failures.append(f"{name}, {composition.name}: {type(failure).__name__}: {failure}")
+    passed = sum(outcome == "pass" for outcome in outcomes.values())
+    took = time.perf_counter() - start
+    print(f"{name}: {passed} of {len(COMPOSITIONS)} pass, {took:.0f} s", *failures, sep="\n", flush=True)
+    return outcomes, failures
+
+
+def quiet() -> None:
+    """Of every process."""
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
-    outcomes: dict[document.Cell, str] = {}
+    torch.set_grad_enabled(False)
+
+
+def main() -> int:
+    quiet()
+    outcomes: Outcomes = {}
     failures: Failures = []
-    for name in columns():
-        start = time.perf_counter()
-        for composition in COMPOSITIONS:
-            try:
-                outcomes[name, composition.name] = cell(MODELS[name], composition)
-            except Exception as failure:
-                failures.append(f"{name}, {composition.name}: {type(failure).__name__}: {failure}")
-                print(failures[-1], flush=True)
-        passed = sum(outcomes.get((name, c.name)) == "pass" for c in COMPOSITIONS)
-        print(f"{name}: {passed} of {len(COMPOSITIONS)} pass, {time.perf_counter() - start:.0f} s", flush=True)
+    with multiprocessing.get_context("spawn").Pool(initializer=quiet) as pool:
+        for found, broken in pool.imap(run_model, columns()):
+            outcomes |= found
+            failures += broken
     if not failures:
         document.write(outcomes, comfyui_version.__version__, EXACT)
-    return failures
+    return len(failures)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import comfy.ldm.qwen_image.controlnet
 import comfy.model_management
 import comfy.model_patcher
 import comfy.ops
+import node_helpers
 import torch
 from tiny_models.model import Conditioning, fill
 from torch import Tensor, nn
@@ -194,8 +195,6 @@ def _masked_concat(w: Workflow) -> Workflow:
     mask[..., : shape[-1] // 2] = 1.0
 
     def concat(conditioning: Conditioning) -> Conditioning:
-        import node_helpers
-
         values = {"concat_latent_image": w.noise(26), "concat_mask": mask}
         return node_helpers.conditioning_set_values(conditioning, values)
 

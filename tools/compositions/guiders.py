@@ -43,12 +43,12 @@ def _override(w: Workflow) -> Workflow:
     return replace(w, model=call("nodes_custom_sampler", "CFGOverride", w.model, 1.0, 0.5, 1.0))
 
 
-def _apart(index: Callable[[int], bool]) -> Callable[[Workflow], Workflow]:
-    """The host believes that two conditions do not fit into memory together, at the steps that ``index`` says."""
+def _apart(at: Callable[[int], bool]) -> Callable[[Workflow], Workflow]:
+    """The host believes that two conditions do not fit into memory together, at the steps that ``at`` names."""
 
     def grouped(executor: Any, model: Any, conds: Any, x: Any, timestep: Tensor, options: dict[str, Any]) -> Any:
         sigmas = options["transformer_options"]["sample_sigmas"]
-        if not index(int((sigmas - timestep[0]).abs().argmin())):
+        if not at(int((sigmas - timestep[0]).abs().argmin())):
             return executor(model, conds, x, timestep, options)
         model.memory_required = lambda *args, **kwargs: math.inf
         try:
