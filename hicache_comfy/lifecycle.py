@@ -2,7 +2,6 @@
 
 import inspect
 import logging
-import math
 from dataclasses import replace
 from typing import Any
 
@@ -10,10 +9,12 @@ from comfy.model_patcher import create_model_options_clone
 from comfy.model_sampling import CONST
 from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 
-from ._core import RunReport, Session, Settings
+from ._core import RunReport, Session, Timeline
+from .events import Teller, safely
 from .levels import choose_level
 from .memory import prepare_sampling, settle
 from .patch import KEY, Patch
+from .plan import computing_all, forecast_range
 from .reports import store_report
 from .run import Run
 from .samplers import SamplerRule, rule_of
@@ -26,7 +27,8 @@ def sample_with_session(patch: Patch, executor: Any, *args: Any, **kwargs: Any) 
     guider = executor.class_obj
     call = inspect.signature(executor.original).bind(*args, **kwargs)
     rule = rule_of(call.arguments["sampler"])
-    run = _start(patch, guider, rule, call.arguments["sigmas"].tolist())
+    teller = Teller(patch.on_event)
+    run = _start(patch, guider, rule, call.arguments["sigmas"].tolist(), Timeline(teller.evaluated))
     mask = call.arguments.get("denoise_mask")
     run.mask = None if mask is None else mask > 0.0
     settle(run, patch.settings, guider, call.arguments["noise"], call.arguments.get("latent_shapes"), rule.asks)
@@ -39,27 +41,31 @@ def sample_with_session(patch: Patch, executor: Any, *args: Any, **kwargs: Any) 
     add_wrapper_with_key(
         WrappersMP.PREPARE_SAMPLING, KEY, prepare_sampling, guider.model_options, is_model_options=True
     )
+    teller.started(run.session.total, run.session.plan)
     try:
         return executor(*call.args, **call.kwargs)
     finally:
         guider.model_options = original
         run.shift = run.mask = None
-        _publish(patch, replace(run.session.finish(), bytes_announced=run.announced))
+        report = replace(run.session.finish(), bytes_announced=run.announced)
+        _publish(patch, report)
+        teller.ended(report)
 
 
-def _start(patch: Patch, guider: Any, rule: SamplerRule, sigmas: list[float]) -> Run:
+def _start(patch: Patch, guider: Any, rule: SamplerRule, sigmas: list[float], timeline: Timeline) -> Run:
     options, settings = guider.model_options.get("transformer_options", {}), patch.settings
     obstacle = _conflict(options) or (rule.obstacle and f"every step is computed, {rule.obstacle}")
     if obstacle:
-        settings = replace(settings, schedule="budget", speed=1.0)
+        settings = computing_all(settings)
     model_sampling = guider.model_patcher.get_model_object("model_sampling")
     session = Session(
         settings,
         sigmas,
-        *_forecast_range(settings, model_sampling),
+        *forecast_range(settings, model_sampling),
         correct_drift=rule.correctable,
         smooth=rule.deterministic,
         flow=isinstance(model_sampling, CONST),
+        timeline=timeline,
     )
     level, change = choose_level(settings, guider.model_patcher, options, rule.deterministic)
     for message in filter(None, (patch.replaced, obstacle, change)):
@@ -75,22 +81,10 @@ def _conflict(transformer_options: dict[str, Any]) -> str:
     return f"HiCache does nothing, because {name} is on the same model; bypass one of the two"
 
 
-def _forecast_range(settings: Settings, model_sampling: Any) -> tuple[float, float]:
-    """The noise levels between which forecasts are allowed."""
-    start, end = settings.start_percent, settings.end_percent
-    return (
-        math.inf if start <= 0.0 else float(model_sampling.percent_to_sigma(start)),
-        0.0 if end >= 1.0 else float(model_sampling.percent_to_sigma(end)),
-    )
-
-
 def _publish(patch: Patch, report: RunReport) -> None:
     for message in report.messages:
         log.warning("HiCache: %s.", message)
     log.info("HiCache: %s.", report.summary())
     store_report(patch, report)
     if patch.on_report is not None:
-        try:
-            patch.on_report(report)
-        except Exception:
-            log.exception("HiCache: on_report failed; the picture is not affected.")
+        safely("on_report", patch.on_report, report)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ._core import RunReport, Settings
+from .events import Event
 
 KEY = "hicache"  # of the wrappers, the attachment and the run's session in transformer_options
 
@@ -20,6 +21,7 @@ class Patch:
 
     settings: Settings
     on_report: Callable[[RunReport], None] | None = None
+    on_event: Callable[[Event], None] | None = None
     replaced: str = ""
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 

@@ -2,9 +2,12 @@
 
 from . import presets
 from .history import OUTPUT, Series
+from .preview import Preview, look_ahead
 from .report import Evaluation, RunReport
+from .schedule import Plan
 from .session import Session
 from .settings import CACHE_DEVICES, LEVELS, RANGES, Settings, SettingsError, parse_steps
+from .timeline import Timeline
 
 __all__ = [
     "CACHE_DEVICES",
@@ -12,11 +15,15 @@ __all__ = [
     "OUTPUT",
     "RANGES",
     "Evaluation",
+    "Plan",
+    "Preview",
     "RunReport",
     "Series",
     "Session",
     "Settings",
     "SettingsError",
+    "Timeline",
+    "look_ahead",
     "parse_steps",
     "presets",
 ]

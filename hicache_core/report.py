@@ -75,6 +75,11 @@ class RunReport:
             return 1.0
         return median(computed) * len(self.evaluations) / self.seconds
 
+    @property
+    def seconds_saved(self) -> float:
+        """By the same estimate; negative if the run took longer than a full one."""
+        return self.seconds * (self.speedup_seconds - 1.0)
+
     def summary(self) -> str:
         """One line for a log."""
         if not self.evaluations:
@@ -92,6 +97,7 @@ class RunReport:
             "calls": self.calls,
             "forecasts": self.forecasts,
             "seconds": self.seconds,
+            "seconds_saved": self.seconds_saved,
             "speedup_calls": self.speedup_calls,
             "speedup_seconds": self.speedup_seconds,
             "bytes_held": self.bytes_held,

@@ -1,9 +1,8 @@
 """One sampling run: where it stands, what it decided, what it remembers. Built anew for every run, never reset."""
 
 import math
-import time
 from collections import Counter, deque
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -37,11 +36,11 @@ class Session:
     smooth       whether the sampler adds no noise, so that the trend of its directions means something; where it adds
                  some, forecasts had better follow none
     flow         whether noise replaces the picture instead of being added to it (density.py)
-    clock        seconds; replaced in tests
+    timeline     keeps the evaluations; its own, if it shall tell a listener of them
 
     ``sigma`` is the noise level of the last evaluation; ``evaluations`` counts them, ``forecasts`` those for which a
     forecast was handed out. ``storage`` is the device that keeps the anchors, None: each where it was computed; it may
-    be set before the first evaluation.
+    be set before the first evaluation. ``plan`` is what it means to do in ``total`` steps.
 
     For every evaluation the host calls ``begin``, then ``forecast``; if that returned None it calls ``make_room``, runs
     the network and, if ``wants_anchors``, calls ``record`` with the answer. ``finish`` ends the run.
@@ -56,25 +55,25 @@ class Session:
         correct_drift: bool = False,
         smooth: bool = True,
         flow: bool = True,
-        clock: Callable[[], float] = time.perf_counter,
+        timeline: Timeline | None = None,
     ) -> None:
         steps = step_range(sigmas, start_sigma, end_sigma, flow)
         self._settings = settings
-        self._total = steps.total
+        self.total = steps.total
         self._sigmas = sigmas
         self._corrector = DriftCorrector(sigmas) if correct_drift and settings.corrector else None
         self._trust = TrendTrust() if smooth and settings.stabilizer else None
         self._untold = NONE if settings.stabilizer else FULL
-        self._plan = POLICIES[settings.schedule](settings, steps)
-        self._pace = Pace(self._plan, self._total)
+        self.plan = POLICIES[settings.schedule](settings, steps)
+        self._pace = Pace(self.plan, self.total)
         self._cursor = StepCursor(sigmas)
         self._options = BasisOptions(settings.order, settings.contraction, first_ready=settings.warmup_steps - 1)
         self._keep = settings.anchors
         self._histories: dict[Key, History] = {}
         self._ordinals: Counter[Hashable] = Counter()
-        self._timeline = Timeline(clock)
+        self._timeline = timeline or Timeline()
         self._recorded: deque[float] = deque(maxlen=self._keep + 2)
-        self._messages = [self._plan.message] if self._plan.message else []
+        self._messages = [self.plan.message] if self.plan.message else []
         self._bytes_held = 0
         self._held_on: set[str] = set()
         self.storage: torch.device | None = None
@@ -97,7 +96,7 @@ class Session:
             self._recorded.clear()
             self._corrector = DriftCorrector(self._sigmas) if self._corrector else None
             self._trust = TrendTrust() if self._trust else None
-            self._pace = Pace(self._plan, self._total)
+            self._pace = Pace(self.plan, self.total)
         if rose or position != self._position:
             self._ordinals.clear()
         if rose or math.floor(position) != self._step:
@@ -140,7 +139,7 @@ class Session:
 
     def make_room(self, key: Key, branches: Iterable[Branch]) -> None:
         """Before the network runs: drop what its answer will push out, unless a hindsight still needs it."""
-        if self._plan.controller is None and self.wants_anchors:
+        if self.plan.controller is None and self.wants_anchors:
             for branch in branches:
                 if (key, branch) in self._histories:
                     self._histories[key, branch].make_room(self._position, self._keep)
@@ -176,7 +175,7 @@ class Session:
         """
         if not self._pace.may_forecast_after(0):
             return 0, 0
-        anchors = self._keep + (self._plan.controller is not None)  # compared with its forecast before one is dropped
+        anchors = self._keep + (self.plan.controller is not None)  # compared with its forecast before one is dropped
         both = self._corrector is not None and self._trust is not None  # they share the newest direction
         directions = 3 * (self._corrector is not None) + 2 * (self._trust is not None) - both
         return anchors * anchor, directions * direction
@@ -283,7 +282,7 @@ class Session:
         asked: dict[tuple[Question, Slot], Tensor] = {("magnitude", s): magnitude(t) for s, t in tensors.items()}
         if not history.continues(tensors) or history.newest >= self._position:
             return asked
-        if self._plan.controller is not None:  # what would have been forecast here?
+        if self.plan.controller is not None:  # what would have been forecast here?
             series, _ = self._series(history, history.signature)
             if series is not None:
                 asked |= {("error", s): relative_error(t, series.combine(s, t.device)) for s, t in tensors.items()}

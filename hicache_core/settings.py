@@ -109,8 +109,8 @@ class Settings:
             )
 
 
-def _one_of(name: str, value: str, allowed: Collection[str]) -> None:
-    if value not in allowed:
+def _one_of(name: str, value: object, allowed: Collection[str]) -> None:
+    if not isinstance(value, str) or value not in allowed:
         raise SettingsError(f"{name} is {value!r}: choose one of {', '.join(allowed)}.")
 
 

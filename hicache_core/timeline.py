@@ -1,6 +1,7 @@
 """The evaluations of one run as they happen, with their wall-clock seconds."""
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -8,9 +9,16 @@ from .report import Action, Evaluation
 
 
 class Timeline:
-    """Evaluations in order; the last one stays open until the next begins, so its seconds include the sampler's."""
+    """Evaluations in order; the last one stays open until the next begins, so its seconds include the sampler's.
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    listener  told of every evaluation as it closes
+    clock     seconds; replaced in tests
+    """
+
+    def __init__(
+        self, listener: Callable[[Evaluation], None] | None = None, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._listener = listener
         self._clock = clock
         self._closed: list[Evaluation] = []
         self._open: Evaluation | None = None
@@ -37,6 +45,9 @@ class Timeline:
     def close(self) -> tuple[Evaluation, ...]:
         """Close the open evaluation, if any, and return all of them."""
         if self._open is not None:
-            self._closed.append(replace(self._open, seconds=self._clock() - self._started))
+            closed = replace(self._open, seconds=self._clock() - self._started)
             self._open = None
+            self._closed.append(closed)
+            if self._listener is not None:
+                self._listener(closed)
         return tuple(self._closed)

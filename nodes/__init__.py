@@ -7,6 +7,14 @@ from .settings import HiCacheSettings
 
 
 class HiCacheExtension(ComfyExtension):
+    async def on_load(self) -> None:
+        """Only here: a script that imports the nodes has no server."""
+        from server import PromptServer
+
+        from .routes import register
+
+        register(PromptServer.instance.routes)
+
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [HiCachePatchModel, HiCacheSettings]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..hicache_comfy import attach
+from ..hicache_comfy import attach, remember_model, show
 from ..hicache_core import RANGES, Settings, presets
 from ..hicache_core.schedule import POLICIES
 from .settings import SettingsType, complaint
@@ -106,6 +106,8 @@ class HiCachePatchModel(io.ComfyNode):
                 ),
             ],
             outputs=[io.Model.Output(display_name="MODEL", tooltip="The sped-up model, for the sampler or guider.")],
+            hidden=[io.Hidden.unique_id],
+            not_idempotent=True,  # or the host would give a second node like this one the first one's output and id
         )
 
     @classmethod
@@ -116,4 +118,7 @@ class HiCachePatchModel(io.ComfyNode):
     def execute(
         cls, model: Any, mode: str, speed: float, tolerance: float, settings: Settings | None = None
     ) -> io.NodeOutput:
-        return io.NodeOutput(attach(model, modes()[mode].settings(settings, speed, tolerance)))
+        node = str(cls.hidden.unique_id)
+        patched = attach(model, modes()[mode].settings(settings, speed, tolerance), on_event=partial(show, node))
+        remember_model(node, model)
+        return io.NodeOutput(patched)

@@ -11,6 +11,11 @@ from ..hicache_core.basis import BASES
 SettingsType = io.Custom("HICACHE_SETTINGS")
 
 
+def from_widgets(steps: str = "", **values: Any) -> Settings:
+    """The settings that the widgets of HiCache Settings show; raises SettingsError, TypeError for an unknown widget."""
+    return Settings(steps=parse_steps(steps), **values)
+
+
 def complaint(**values: Any) -> bool | str:
     """What the settings say about these values, for a node's validate_inputs; linked inputs arrive as None."""
     try:
@@ -134,5 +139,5 @@ class HiCacheSettings(io.ComfyNode):
         return complaint(start_percent=start_percent, end_percent=end_percent)
 
     @classmethod
-    def execute(cls, steps: str = "", **settings: Any) -> io.NodeOutput:
-        return io.NodeOutput(Settings(steps=parse_steps(steps), **settings))
+    def execute(cls, **widgets: Any) -> io.NodeOutput:
+        return io.NodeOutput(from_widgets(**widgets))

@@ -10,8 +10,8 @@ ROOT = Path(__file__).parents[1]
 STANDARD = set(sys.stdlib_module_names)
 ALLOWED = {
     "hicache_core": {"torch"},
-    "hicache_comfy": {"torch", "numpy", "comfy", "hicache_core"},
-    "nodes": {"comfy_api"},
+    "hicache_comfy": {"torch", "numpy", "comfy", "comfy_execution", "hicache_core"},
+    "nodes": {"comfy_api", "server", "aiohttp"},
 }
 SIBLINGS = {"hicache_core": set(), "hicache_comfy": {"hicache_core"}, "nodes": {"hicache_core", "hicache_comfy"}}
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from hicache_core import OUTPUT, Session, Settings, presets
+from hicache_core import OUTPUT, Session, Settings, Timeline, presets
 
 SIGMAS = [1.0 - k / 20 for k in range(21)]
 SHAPE = ((2, 3), torch.float32, "cpu")
@@ -61,7 +61,7 @@ def test_speed_one_computes_everything_and_stores_nothing():
 
 def test_the_report_counts_calls_bytes_and_seconds():
     ticks = iter(range(1000))
-    session = Session(replace(presets.speed(2.0), order=2), SIGMAS, clock=lambda: float(next(ticks)))
+    session = Session(replace(presets.speed(2.0), order=2), SIGMAS, timeline=Timeline(clock=lambda: float(next(ticks))))
     run(session)
     report = session.finish()
     assert (report.calls, report.forecasts, report.speedup_calls) == (10, 10, 2.0)

@@ -1,0 +1,115 @@
+"""The runs that timelines in the browser show: sent to the tab that queued them, kept for a tab that opens later."""
+
+import sys
+import time
+from collections import OrderedDict
+from dataclasses import asdict
+from threading import Lock
+from typing import Any
+
+from comfy_execution.utils import get_executing_context
+
+from ._core import Evaluation, RunReport
+from .events import Ended, Evaluated, Event, Started
+
+_KEPT = 64
+_PAUSE = 0.1  # seconds between two messages of one run
+_runs: OrderedDict[str, "_View"] = OrderedDict()
+_lock = Lock()
+
+
+def show(node: str, event: Event) -> None:
+    """A listener for ``attach``, with the id of the node that shows the run."""
+    if isinstance(event, Started):
+        _keep(_View(node, event))
+    view = _runs.get(event.run)
+    if view is not None:
+        view.take(event)
+
+
+def runs_of(workflow: str) -> list[dict[str, Any]]:
+    """What is known of a workflow's latest runs, the oldest first."""
+    with _lock:
+        return [view.as_dict() for view in _runs.values() if view.about["workflow"] == workflow]
+
+
+def _keep(view: "_View") -> None:
+    """One run for each pair of a Patch node and a sampler."""
+    where = ("workflow", "node", "sampler")
+    with _lock:
+        for run, other in list(_runs.items()):
+            if all(other.about[name] == view.about[name] for name in where):
+                del _runs[run]
+        _runs[view.about["run"]] = view
+        while len(_runs) > _KEPT:
+            _runs.popitem(last=False)
+
+
+class _View:
+    """One run in plain data."""
+
+    def __init__(self, node: str, start: Started) -> None:
+        context = get_executing_context()
+        self.about = {
+            "run": start.run,
+            "node": node,
+            "sampler": context.node_id if context else "",
+            "workflow": _workflow(context.prompt_id) if context else "",
+            "prompt": context.prompt_id if context else "",
+            "total": start.total,
+            "planned": sorted(start.plan.computed),
+            "adaptive": start.plan.controller is not None,
+        }
+        self._evaluations: list[dict[str, Any]] = []
+        self._report: dict[str, Any] | None = None
+        self._sent, self._sent_at = 0, 0.0
+
+    def take(self, event: Event) -> None:
+        if isinstance(event, Started):
+            _send("hicache.started", self.as_dict())
+        elif isinstance(event, Evaluated):
+            self._evaluations.append(_plain(event.evaluation))
+            if time.monotonic() - self._sent_at >= _PAUSE:
+                self._send_new("hicache.evaluated")
+        elif isinstance(event, Ended):
+            self._report = _totals(event.report)
+            self._send_new("hicache.ended", report=self._report)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**self.about, "evaluations": list(self._evaluations), "report": self._report}
+
+    def _send_new(self, what: str, **more: Any) -> None:
+        """Those evaluations that were not sent yet, and from which one on."""
+        new = {"first": self._sent, "evaluations": self._evaluations[self._sent :]}
+        self._sent, self._sent_at = len(self._evaluations), time.monotonic()
+        _send(what, {"run": self.about["run"], **new, **more})
+
+
+def _plain(evaluation: Evaluation) -> dict[str, Any]:
+    data = asdict(evaluation)
+    del data["sigma"]  # may be infinite, which is no JSON
+    return data
+
+
+def _totals(report: RunReport) -> dict[str, Any]:
+    return {name: value for name, value in report.as_dict().items() if name != "evaluations"}
+
+
+def _host() -> Any:
+    """The host's server; None in a script that only samples."""
+    return getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+
+
+def _workflow(prompt_id: str) -> str:
+    """The id of the workflow that a running prompt was queued from, as the frontend saves it."""
+    host = _host()
+    running = host.prompt_queue.get_current_queue_volatile()[0] if host else []
+    extra = next((item[3] for item in running if item[1] == prompt_id), {})
+    return str(((extra.get("extra_pnginfo") or {}).get("workflow") or {}).get("id", ""))
+
+
+def _send(event: str, data: dict[str, Any]) -> None:
+    """To the one tab that queued the prompt; without one nobody looks."""
+    host = _host()
+    if host is not None and host.client_id is not None:
+        host.send_sync(event, data, host.client_id)

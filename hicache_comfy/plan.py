@@ -1,0 +1,99 @@
+"""What a run is going to do: its settings as the sampler allows them, in its noise levels."""
+
+import math
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import Any
+
+import comfy.samplers
+from comfy.model_patcher import ModelPatcher
+from comfy.model_sampling import CONST, ModelSamplingDiscreteFlow
+
+from ._core import Preview, Settings, look_ahead
+from .samplers import rule_of
+
+
+def computing_all(settings: Settings) -> Settings:
+    """The settings where nothing can be forecast."""
+    return replace(settings, schedule="budget", speed=1.0)
+
+
+def forecast_range(settings: Settings, model_sampling: Any) -> tuple[float, float]:
+    """The noise levels between which forecasts are allowed."""
+    start, end = settings.start_percent, settings.end_percent
+    return (
+        math.inf if start <= 0.0 else float(model_sampling.percent_to_sigma(start)),
+        0.0 if end >= 1.0 else float(model_sampling.percent_to_sigma(end)),
+    )
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """What is chosen at a sampler of the host, all of it as KSampler (Advanced) has it."""
+
+    steps: int
+    sampler_name: str = "euler"
+    scheduler: str = "simple"
+    denoise: float = 1.0
+    start_at_step: int = 0
+    end_at_step: int = 10_000
+
+    def __post_init__(self) -> None:
+        """Names of other packs' own samplers and schedulers count as the host's first ones; raises ValueError."""
+        for name, low, high in (("steps", 1, 10_000), ("start_at_step", 0, 10_000), ("end_at_step", 0, 10_000)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+                raise ValueError(f"{name} is {value!r}: it must be a whole number from {low} to {high}.")
+        if isinstance(self.denoise, bool) or not isinstance(self.denoise, int | float) or not 0.0 <= self.denoise <= 1.0:
+            raise ValueError(f"denoise is {self.denoise!r}: it must be a number from 0 to 1.")
+        if self.denoise > 0.0 and self.steps / self.denoise > 10_000:
+            raise ValueError(f"denoise is {self.denoise}: with {self.steps} steps it must be larger.")
+
+    def sigmas(self, model_sampling: Any) -> list[float]:
+        """The noise levels that the host's own KSampler makes of it."""
+        host = comfy.samplers.KSampler(
+            _Sampled(model_sampling), self.steps, "cpu", self.sampler_name, self.scheduler, self.denoise
+        )
+        return host.sigmas[self.start_at_step : self.end_at_step + 1].tolist()
+
+
+class _UnknownModel(ModelSamplingDiscreteFlow, CONST):
+    """What most models of today do."""
+
+    def __init__(self) -> None:
+        super().__init__(SimpleNamespace(sampling_settings={"shift": 3.0}))
+
+
+_KEPT = 64
+_model_samplings: OrderedDict[str, Any] = OrderedDict()
+
+
+def remember_model(node: str, model: ModelPatcher) -> None:
+    """Of the model that a Patch node got, what noise levels depend on."""
+    _model_samplings[node] = model.get_model_object("model_sampling")
+    _model_samplings.move_to_end(node)
+    while len(_model_samplings) > _KEPT:
+        _model_samplings.popitem(last=False)
+
+
+@dataclass(frozen=True)
+class _Sampled:
+    """As much of a MODEL as a KSampler needs for noise levels."""
+
+    model_sampling: Any
+
+    def get_model_object(self, name: str) -> Any:
+        return getattr(self, name)
+
+
+def plan_ahead(settings: Settings, sampling: Sampling, node: str = "") -> Preview:
+    """The plan of a run that has not begun: that of its session, if the model went through this node last."""
+    model_sampling = _model_samplings.get(node) or _UnknownModel()
+    rule = rule_of(comfy.samplers.sampler_object(sampling.sampler_name))
+    return look_ahead(
+        computing_all(settings) if rule.obstacle else settings,
+        sampling.sigmas(model_sampling),
+        *forecast_range(settings, model_sampling),
+        flow=isinstance(model_sampling, CONST),
+    )
