@@ -23,10 +23,10 @@ def attach(
 ) -> ModelPatcher:
     """A clone of ``model`` that forecasts as ``settings`` say; ``model`` and its other clones stay as they are.
 
-    on_report is called after every sampling run, also one that failed; on_event as one starts, after each evaluation and
-    at the end (events.py). What they raise goes to the log. A model that is patched already gets the new settings instead
-    of the old, also if another copy of this pack patched it, and the report says so. Raises TypeError if an argument is of
-    the wrong kind.
+    on_report is called after every sampling run, also one that failed; on_event as one starts, after each evaluation
+    and at the end (events.py). What they raise goes to the log. A model that is patched already gets the new settings
+    instead of the old, also if another copy of this pack patched it, and the report says so. Raises TypeError if an
+    argument is of the wrong kind.
     """
     if not isinstance(model, ModelPatcher):
         raise TypeError(f"attach needs a ComfyUI MODEL and got {type(model).__name__}.")

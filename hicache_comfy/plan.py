@@ -45,7 +45,11 @@ class Sampling:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
                 raise ValueError(f"{name} is {value!r}: it must be a whole number from {low} to {high}.")
-        if isinstance(self.denoise, bool) or not isinstance(self.denoise, int | float) or not 0.0 <= self.denoise <= 1.0:
+        if (
+            isinstance(self.denoise, bool)
+            or not isinstance(self.denoise, int | float)
+            or not 0.0 <= self.denoise <= 1.0
+        ):
             raise ValueError(f"denoise is {self.denoise!r}: it must be a number from 0 to 1.")
         if self.denoise > 0.0 and self.steps / self.denoise > 10_000:
             raise ValueError(f"denoise is {self.denoise}: with {self.steps} steps it must be larger.")

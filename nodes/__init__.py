@@ -2,7 +2,9 @@
 
 from comfy_api.latest import ComfyExtension, io
 
+from .compare import HiCacheCompare
 from .patch_model import HiCachePatchModel
+from .report import HiCacheReport
 from .settings import HiCacheSettings
 
 
@@ -16,7 +18,7 @@ class HiCacheExtension(ComfyExtension):
         register(PromptServer.instance.routes)
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [HiCachePatchModel, HiCacheSettings]
+        return [HiCachePatchModel, HiCacheSettings, HiCacheReport, HiCacheCompare]
 
 
 async def comfy_entrypoint() -> HiCacheExtension:

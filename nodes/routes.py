@@ -17,7 +17,7 @@ Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 async def plan(request: web.Request) -> web.Response:
-    """POST the widgets of the Patch node, of HiCache Settings (or null) and of the sampler: which steps are computed."""
+    """POST the widgets of the Patch node, of HiCache Settings (or null) and of the sampler: the steps to compute."""
     if (request.content_length or _LONGEST + 1) > _LONGEST:
         return _refusal(f"The question is longer than {_LONGEST} bytes.")
     try:

@@ -11,7 +11,7 @@ STANDARD = set(sys.stdlib_module_names)
 ALLOWED = {
     "hicache_core": {"torch"},
     "hicache_comfy": {"torch", "numpy", "comfy", "comfy_execution", "hicache_core"},
-    "nodes": {"comfy_api", "server", "aiohttp"},
+    "nodes": {"comfy_api", "server", "aiohttp", "PIL", "torch"},
 }
 SIBLINGS = {"hicache_core": set(), "hicache_comfy": {"hicache_core"}, "nodes": {"hicache_core", "hicache_comfy"}}
 
