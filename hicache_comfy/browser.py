@@ -55,7 +55,7 @@ class _View:
             "node": node,
             "sampler": context.node_id if context else "",
             "workflow": _workflow(context.prompt_id) if context else "",
-            "prompt": context.prompt_id if context else "",
+            "prompt_id": context.prompt_id if context else "",
             "total": start.total,
             "planned": sorted(start.plan.computed),
             "adaptive": start.plan.controller is not None,
@@ -82,7 +82,7 @@ class _View:
         """Those evaluations that were not sent yet, and from which one on."""
         new = {"first": self._sent, "evaluations": self._evaluations[self._sent :]}
         self._sent, self._sent_at = len(self._evaluations), time.monotonic()
-        _send(what, {"run": self.about["run"], **new, **more})
+        _send(what, {name: self.about[name] for name in ("run", "prompt_id")} | new | more)
 
 
 def _plain(evaluation: Evaluation) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from comfy.model_patcher import ModelPatcher
 from comfy.model_sampling import CONST, ModelSamplingDiscreteFlow
 
 from ._core import Preview, Settings, look_ahead
-from .samplers import rule_of
+from .samplers import SamplerRule, rule_of
 
 
 def computing_all(settings: Settings) -> Settings:
@@ -28,6 +28,9 @@ def forecast_range(settings: Settings, model_sampling: Any) -> tuple[float, floa
     )
 
 
+_MOST = 10_000  # steps, as in the host's samplers
+
+
 @dataclass(frozen=True)
 class Sampling:
     """What is chosen at a sampler of the host, all of it as KSampler (Advanced) has it."""
@@ -37,22 +40,26 @@ class Sampling:
     scheduler: str = "simple"
     denoise: float = 1.0
     start_at_step: int = 0
-    end_at_step: int = 10_000
+    end_at_step: int = _MOST
 
     def __post_init__(self) -> None:
-        """Names of other packs' own samplers and schedulers count as the host's first ones; raises ValueError."""
-        for name, low, high in (("steps", 1, 10_000), ("start_at_step", 0, 10_000), ("end_at_step", 0, 10_000)):
+        """Raises ValueError. Names that the host does not know, of other packs, count as its first ones."""
+        for name, low, high in (("steps", 1, _MOST), ("start_at_step", 0, _MOST), ("end_at_step", 0, _MOST)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
                 raise ValueError(f"{name} is {value!r}: it must be a whole number from {low} to {high}.")
-        if (
-            isinstance(self.denoise, bool)
-            or not isinstance(self.denoise, int | float)
-            or not 0.0 <= self.denoise <= 1.0
-        ):
+        if not isinstance(self.denoise, int | float) or not 0.0 <= self.denoise <= 1.0:
             raise ValueError(f"denoise is {self.denoise!r}: it must be a number from 0 to 1.")
-        if self.denoise > 0.0 and self.steps / self.denoise > 10_000:
+        if self.denoise > 0.0 and self.steps / self.denoise > _MOST:
             raise ValueError(f"denoise is {self.denoise}: with {self.steps} steps it must be larger.")
+        for name in ("sampler_name", "scheduler"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(f"{name} is {getattr(self, name)!r}: it must be a name.")
+
+    @property
+    def rule(self) -> SamplerRule:
+        known = self.sampler_name in comfy.samplers.KSampler.SAMPLERS
+        return rule_of(comfy.samplers.sampler_object(self.sampler_name if known else "euler"))
 
     def sigmas(self, model_sampling: Any) -> list[float]:
         """The noise levels that the host's own KSampler makes of it."""
@@ -94,9 +101,8 @@ class _Sampled:
 def plan_ahead(settings: Settings, sampling: Sampling, node: str = "") -> Preview:
     """The plan of a run that has not begun: that of its session, if the model went through this node last."""
     model_sampling = _model_samplings.get(node) or _UnknownModel()
-    rule = rule_of(comfy.samplers.sampler_object(sampling.sampler_name))
     return look_ahead(
-        computing_all(settings) if rule.obstacle else settings,
+        computing_all(settings) if sampling.rule.obstacle else settings,
         sampling.sigmas(model_sampling),
         *forecast_range(settings, model_sampling),
         flow=isinstance(model_sampling, CONST),

@@ -25,14 +25,15 @@ def imports(source):
             yield node.level, node.module or ""
 
 
-def violations(package, source):
+def violations(package, source, depth=0):
+    """depth: folders between the package and the source's own."""
     for level, module in imports(source):
         top = module.split(".")[0]
         if level == 0 and top not in STANDARD | ALLOWED[package]:
             yield f"{package} imports {module}"
-        if level == 2 and top not in SIBLINGS[package]:
+        if level == 2 + depth and top not in SIBLINGS[package]:
             yield f"{package} reaches ..{module}"
-        if level > 2:
+        if level > 2 + depth:
             yield f"{package} reaches above the pack"
 
 
@@ -40,7 +41,8 @@ def violations(package, source):
 def test_imports_point_one_way(package):
     files = sorted((ROOT / package).rglob("*.py"))
     assert files
-    assert [v for f in files for v in violations(package, f.read_text(encoding="utf-8"))] == []
+    depths = {file: len(file.relative_to(ROOT / package).parents) - 1 for file in files}
+    assert [v for f, depth in depths.items() for v in violations(package, f.read_text("utf-8"), depth)] == []
 
 
 @pytest.mark.parametrize(

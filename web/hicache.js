@@ -2,22 +2,28 @@
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { forgetPlans } from "./timeline/plan.mjs";
-import { asSeenBy, keep, take } from "./timeline/runs.mjs";
+import { anyQuiet, asSeenBy, keepAll, take } from "./timeline/runs.mjs";
 import { addTimeline, refresh } from "./timeline/widget.mjs";
 
+const LOOK = 2000; // milliseconds
 const EVENTS = ["hicache.started", "hicache.evaluated", "hicache.ended"];
 
 async function loadRuns() {
   const workflow = app.rootGraph?.id;
   if (!workflow) return;
-  const answer = await api.fetchApi(`/hicache/runs?workflow=${encodeURIComponent(workflow)}`);
-  if (answer.ok) for (const run of await answer.json()) keep(run);
-  refresh();
+  try {
+    const answer = await api.fetchApi(`/hicache/runs?workflow=${encodeURIComponent(workflow)}`);
+    if (answer.ok) keepAll(workflow, await answer.json());
+    refresh();
+  } catch {
+    // The server is away; the frontend says so, and the next look finds it.
+  }
 }
 
 app.registerExtension({
   name: "HiCache.Timeline",
   setup() {
+    setInterval(() => anyQuiet(app.rootGraph?.id) && loadRuns(), LOOK);
     for (const event of EVENTS) {
       api.addEventListener(event, ({ detail }) => {
         if (event === "hicache.ended") forgetPlans(); // now the server knows the model

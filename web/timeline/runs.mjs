@@ -3,16 +3,20 @@ import { app } from "../../../scripts/app.js";
 import { nodeAt } from "./graph.mjs";
 
 const KEPT = 64;
+const QUIET = 2000; // milliseconds without news, after which a run that goes on is asked for
 const runs = new Map();
 
 /** A whole run as the server keeps it; the newest of a node and a sampler replaces the one before. */
 export function keep(run) {
   const known = runs.get(run.run);
-  if (known && known.evaluations.length > run.evaluations.length) return;
+  if (known && known.evaluations.length > run.evaluations.length) {
+    known.heard = performance.now();
+    return;
+  }
   for (const [id, other] of runs) {
     if (["workflow", "node", "sampler"].every((name) => other[name] === run[name])) runs.delete(id);
   }
-  runs.set(run.run, { ...run, evaluations: [...run.evaluations] });
+  runs.set(run.run, { ...run, evaluations: [...run.evaluations], heard: performance.now() });
   while (runs.size > KEPT) runs.delete(runs.keys().next().value);
 }
 
@@ -24,9 +28,24 @@ export function take(event, data) {
   }
   const run = runs.get(data.run);
   if (!run || data.first > run.evaluations.length) return false;
+  run.heard = performance.now();
   run.evaluations.splice(data.first, run.evaluations.length, ...data.evaluations);
   if (data.report) run.report = data.report;
   return true;
+}
+
+/** All that the server keeps of a workflow's runs. One that goes on here and that it does not know has died with it. */
+export function keepAll(workflow, known) {
+  for (const [id, run] of runs) {
+    if (run.workflow === workflow && !run.report && !known.some((one) => one.run === id)) runs.delete(id);
+  }
+  known.forEach(keep);
+}
+
+/** Whether a run of the workflow goes on without news, as one that another tab has queued. */
+export function anyQuiet(workflow) {
+  const before = performance.now() - QUIET;
+  return [...runs.values()].some((run) => run.workflow === workflow && !run.report && run.heard < before);
 }
 
 /** The runs that a node of the open workflow shows, the latest last. A node in a subgraph may stand for several. */
