@@ -10,7 +10,7 @@ from aiohttp import web
 
 from ..hicache_comfy import Sampling, plan_ahead, runs_of
 from .patch_model import modes
-from .settings import from_widgets
+from .settings import complaint, from_widgets
 
 _LONGEST = 16_384  # bytes of a question
 Handler = Callable[[web.Request], Awaitable[web.Response]]
@@ -22,7 +22,7 @@ async def plan(request: web.Request) -> web.Response:
         return _refusal(f"The question is longer than {_LONGEST} bytes.")
     try:
         answer = await asyncio.to_thread(_plan, **json.loads(await request.read()))
-    except (TypeError, ValueError, KeyError) as error:  # SettingsError is a ValueError
+    except (TypeError, ValueError, RecursionError) as error:  # SettingsError is a ValueError
         return _refusal(str(error))
     return web.json_response(answer)
 
@@ -30,8 +30,14 @@ async def plan(request: web.Request) -> web.Response:
 def _plan(
     mode: str, speed: float, tolerance: float, sampling: dict[str, Any], settings: Any = None, node: str = ""
 ) -> dict[str, Any]:
+    wrong = complaint(speed=speed, tolerance=tolerance)
+    if wrong is not True:
+        raise ValueError(wrong)
+    offered = modes()
+    if not isinstance(mode, str) or mode not in offered:
+        raise ValueError(f"mode is {mode!r}: choose one of {', '.join(offered)}.")
     chosen = None if settings is None else from_widgets(**settings)
-    return asdict(plan_ahead(modes()[mode].settings(chosen, speed, tolerance), Sampling(**sampling), str(node)))
+    return asdict(plan_ahead(offered[mode].settings(chosen, speed, tolerance), Sampling(**sampling), str(node)))
 
 
 async def runs(request: web.Request) -> web.Response:
