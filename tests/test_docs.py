@@ -32,13 +32,68 @@ def test_every_module_is_in_the_picture(package):
     assert modules - set(drawn_paths()) == set()
 
 
-def test_help_pages_name_every_input():
-    nodes = json.loads((ROOT / "tests" / "server" / "object_info.json").read_text("utf-8"))
+FOR_TYPES = {"en": {}, "zh": {"MODEL": "模型", "IMAGE": "图像"}}  # the frontend's own names
+
+
+def read_json(*path):
+    return json.loads(ROOT.joinpath(*path).read_text("utf-8"))
+
+
+def help_page(node, language):
+    """Where the frontend looks; English stands in for every language that has no page."""
+    return ROOT / "web" / "docs" / (f"{node}.md" if language == "en" else f"{node}/{language}.md")
+
+
+def first_cells(page):
+    """Of the rows of every table below its head."""
+    tables = re.findall(r"^\|.*\|\n\|[-|]+\|\n((?:\|.*\n)+)", page, re.MULTILINE)
+    return [[row.split("|")[1].strip() for row in table.splitlines()] for table in tables]
+
+
+def expected_cells(info, texts, language):
+    """Of the tables of inputs and outputs: what stands on the node, and the name in workflows where that is another."""
+    inputs = [name for group in ("required", "optional") for name in info["input_order"].get(group, ())]
+    labels = [texts["inputs"][name]["name"] for name in inputs]
+    outputs = [texts["outputs"][str(index)] for index in range(len(info["output"]))]
+    types = [FOR_TYPES[language].get(kind, kind) for kind in info["output"]]
+    shown = [output.get("name", of_type) for output, of_type in zip(outputs, types, strict=True)]
+    return [both(labels, inputs), both(shown, info["output_name"])]
+
+
+def both(labels, names):
+    return [name if label == name else f"{label} {name}" for label, name in zip(labels, names, strict=True)]
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_every_node_has_a_help_page(language):
+    nodes = read_json("locales", language, "nodeDefs.json")
+    assert len(nodes) == 4
+    for node, texts in nodes.items():
+        assert help_page(node, language).read_text("utf-8").startswith(f"# {texts['display_name']}\n\n")
+
+
+def test_every_help_page_is_of_a_node():
+    nodes = read_json("locales", "en", "nodeDefs.json")
+    pages = {help_page(node, language) for node in nodes for language in ("en", "zh")}
+    assert {file for file in (ROOT / "web" / "docs").rglob("*") if file.is_file()} == pages
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_help_pages_have_a_row_for_every_input_and_output(language):
+    nodes = read_json("tests", "server", "object_info.json")
     assert nodes
+    texts = read_json("locales", language, "nodeDefs.json")
     for node, info in nodes.items():
-        page = (ROOT / "web" / "docs" / f"{node}.md").read_text("utf-8")
-        names = [name for group in ("required", "optional") for name in info["input"].get(group, {})]
-        assert [name for name in names if not re.search(rf"\b{name}\b", page)] == []
+        page = help_page(node, language).read_text("utf-8")
+        assert first_cells(page)[:2] == expected_cells(info, texts[node], language), node
+
+
+def test_a_missing_row_is_found():
+    page = help_page("HiCacheSettings", "en").read_text("utf-8")
+    (inputs, outputs) = first_cells(page)
+    (less, same) = first_cells(re.sub(r"^\| level \|.*\n", "", page, flags=re.MULTILINE))
+    assert [name for name in inputs if name not in less] == ["level"]
+    assert outputs == same == ["SETTINGS"]
 
 
 @pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")], ids=lambda page: page.name)
