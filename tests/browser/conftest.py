@@ -1,0 +1,41 @@
+"""The real frontend on a real server, in both renderers."""
+
+import os
+from pathlib import Path
+
+import pytest
+from comfy_client import running_server
+from frontend import find_or_install, opened
+
+REPO = Path(__file__).parents[2]
+EXAMPLES = REPO / "example_workflows"
+SMALL = EXAMPLES / "HiCache on the small bundled Flux.json"
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    path = find_or_install()
+    if path is None:
+        give_up = pytest.fail if os.environ.get("CI") else pytest.skip
+        give_up("There is no Chromium: install one, `apt-get install chromium` on Debian.")
+    return path
+
+
+@pytest.fixture(scope="session")
+def server():
+    with running_server(Path(os.environ["COMFYUI_PATH"])) as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=["classic", "nodes 2.0"])
+def frontend(request, server, chromium):
+    """One tab for all tests of a module; each opens its workflow anew."""
+    with opened(server.url, chromium, vue=request.param != "classic") as tab:
+        yield tab
+
+
+@pytest.fixture
+def small(frontend):
+    """The example that runs on any machine, opened."""
+    frontend.open(SMALL)
+    return frontend

@@ -1,0 +1,129 @@
+"""One tab with the frontend in it: open a workflow, look at nodes, run it."""
+
+import json
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import BrowserContext, Page, sync_playwright
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SETTINGS = {  # no tour, no news, no drafts: the canvas alone
+    "Comfy.TutorialCompleted": True,
+    "Comfy.InstalledVersion": "1.47.12",
+    "Comfy.Notification.ShowVersionUpdates": False,
+    "Comfy.Workflow.Persist": False,
+    "Comfy.RightSidePanel.IsOpen": False,
+    "Comfy.Minimap.Visible": False,
+    "Comfy.ConfirmClear": False,
+    "Comfy.Locale": "en",
+    "Comfy.ColorPalette": "dark",
+}
+READY = "type => window.app?.vueAppReady && app.graph && LiteGraph.registered_node_types[type]"
+SECONDS = 120
+HELPERS = """() => {
+  window.patchNode = () => app.graph.nodes.find(n => n.type === 'HiCachePatchModel');
+  window.setWidget = (node, name, value) => {
+    const widget = node.widgets.find(w => w.name === name);
+    widget.value = value;
+    widget.callback?.(value, app.canvas, node);
+  };
+}"""
+
+
+class Frontend:
+    """A tab of ``context`` with the server at ``url``; ``problems`` are the errors that its console showed."""
+
+    def __init__(self, url: str, context: BrowserContext, page: Page) -> None:
+        self.url, self.context, self.page = url, context, page
+        self.problems: list[str] = []
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("console", lambda message: message.type == "error" and self.problems.append(message.text))
+
+    def load(self) -> None:
+        """The page, with an empty graph."""
+        self.page.goto(self.url)
+        self.page.wait_for_function(READY, arg="HiCachePatchModel", timeout=1000 * SECONDS)
+        self.page.wait_for_timeout(1500)  # the default workflow comes after the page is ready
+        self.page.evaluate(HELPERS)
+
+    def open(self, workflow: Path) -> None:
+        """In a tab of the frontend's own, all of it in view."""
+        saved = json.loads(workflow.read_text("utf-8"))
+        self.page.evaluate("async workflow => { await app.loadGraphData(workflow); }", saved)
+        self.page.wait_for_timeout(700)
+        self.command("Comfy.Canvas.FitView")
+        self.page.wait_for_timeout(700)
+
+    def command(self, name: str) -> None:
+        self.page.evaluate("name => app.extensionManager.command.execute(name)", name)
+
+    def evaluate(self, script: str, argument: Any = None) -> Any:
+        return self.page.evaluate(script, argument)
+
+    def set(self, widget: str, value: Any, node: str = "patchNode()") -> None:
+        self.page.evaluate(f"([name, value]) => setWidget({node}, name, value)", [widget, value])
+
+    def queue(self) -> None:
+        """Raises RuntimeError with what the frontend says if it refuses."""
+        self._post("/free", {"unload_models": True, "free_memory": True})  # or an equal prompt would be cached
+        self.page.wait_for_timeout(400)
+        if not self.page.evaluate("() => app.queuePrompt(0, 1)"):
+            raise RuntimeError(self.page.evaluate("() => JSON.stringify(app.extensionManager.lastNodeErrors)"))
+
+    def wait_until_idle(self) -> None:
+        for _ in range(10 * SECONDS):
+            queue = self._get("/queue")
+            if not queue["queue_running"] and not queue["queue_pending"]:
+                self.page.wait_for_timeout(600)  # for the last events, and a frame
+                return
+            self.page.wait_for_timeout(100)
+        raise TimeoutError(f"The server at {self.url} still works after {SECONDS} seconds.")
+
+    def _get(self, path: str) -> Any:
+        with urllib.request.urlopen(self.url + path, timeout=30) as answer:
+            return json.load(answer)
+
+    def _post(self, path: str, body: dict[str, Any]) -> None:
+        post(self.url, path, body)
+
+
+def post(url: str, path: str, body: dict[str, Any]) -> None:
+    data, kind = json.dumps(body).encode(), {"Content-Type": "application/json"}
+    urllib.request.urlopen(urllib.request.Request(url + path, data, kind), timeout=30).read()
+
+
+@contextmanager
+def opened(
+    url: str, chromium: str, vue: bool, size: tuple[int, int] = (1500, 900), scale: float = 1, **settings: Any
+) -> Iterator[Frontend]:
+    """A browser with one tab. vue: Nodes 2.0 instead of the classic canvas. settings: of the frontend, "." as "_"."""
+    chosen = {name.replace("_", "."): value for name, value in settings.items()}
+    post(url, "/settings", {**SETTINGS, "Comfy.VueNodes.Enabled": vue, **chosen})
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        context = playwright.chromium.launch_persistent_context(
+            profile,
+            executable_path=chromium,
+            args=ARGUMENTS,
+            viewport={"width": size[0], "height": size[1]},
+            device_scale_factor=scale,
+        )
+        context.route(lambda url: url.startswith("https://"), lambda route: route.fulfill(status=204))
+        context.route("**/user.css", lambda route: route.fulfill(status=200, content_type="text/css", body=""))
+        try:
+            frontend = Frontend(url, context, context.pages[0])
+            frontend.load()
+            yield frontend
+        finally:
+            context.close()
