@@ -10,7 +10,7 @@ import pytest
 pytestmark = pytest.mark.server
 
 SNAPSHOT = Path(__file__).with_name("object_info.json")
-NODES = ("HiCachePatchModel", "HiCacheSettings")
+NODES = ("HiCachePatchModel", "HiCacheSettings", "HiCacheReport", "HiCacheCompare")
 FIELDS = (
     *("display_name", "description", "category", "search_aliases"),
     *("input_order", "output", "output_name", "output_tooltips"),
@@ -32,8 +32,8 @@ def ours(node):
     """The part of an /object_info entry that the pack decides, the same on every host."""
     inputs = {
         name: [kind, {option: value for option, value in options.items() if option in OPTIONS and value is not False}]
-        for section in node["input"].values()
-        for name, (kind, options) in section.items()
+        for section in ("required", "optional")
+        for name, (kind, options) in node["input"].get(section, {}).items()
     }
     return {"input": inputs, **{field: node[field] for field in FIELDS}}
 
