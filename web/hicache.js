@@ -1,6 +1,7 @@
-// HiCache in the browser: a live timeline on every HiCache Patch Model node.
+// HiCache in the browser: a live timeline on HiCache Patch Model, a way back to the defaults on HiCache Settings.
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
+import { addReset } from "./settings.mjs";
 import { forgetPlans } from "./timeline/plan.mjs";
 import { anyQuiet, asSeenBy, keepAll, take } from "./timeline/runs.mjs";
 import { addTimeline, refresh } from "./timeline/widget.mjs";
@@ -21,7 +22,7 @@ async function loadRuns() {
 }
 
 app.registerExtension({
-  name: "HiCache.Timeline",
+  name: "HiCache",
   setup() {
     setInterval(() => anyQuiet(app.rootGraph?.id) && loadRuns(), LOOK);
     for (const event of EVENTS) {
@@ -34,6 +35,7 @@ app.registerExtension({
   },
   nodeCreated(node) {
     if (node.comfyClass === "HiCachePatchModel") addTimeline(node, () => asSeenBy(node));
+    if (node.comfyClass === "HiCacheSettings") addReset(node);
   },
   afterConfigureGraph() {
     loadRuns();

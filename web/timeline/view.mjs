@@ -1,5 +1,5 @@
 // Turns a plan or a run into what is drawn: one cell for each step, and two lines of text. No DOM here.
-import { words } from "./words.mjs";
+import { words } from "../words.mjs";
 
 const RANK = { forecast: 0, computed: 1, refused: 2 };
 

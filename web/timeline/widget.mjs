@@ -3,7 +3,7 @@ import { app } from "../../../scripts/app.js";
 import { planOf, questions } from "./plan.mjs";
 import { cellAt, HEIGHT as STRIP, paint } from "./paint.mjs";
 import { nothing, planned, ran } from "./view.mjs";
-import { words } from "./words.mjs";
+import { words } from "../words.mjs";
 
 const HEIGHT = 82; // CSS pixels
 const LOOK = 500; // milliseconds between two looks at what the widgets say

@@ -1,5 +1,5 @@
 // What the timeline says, in the language of the frontend.
-import { app } from "../../../scripts/app.js";
+import { app } from "../../scripts/app.js";
 
 const ENGLISH = {
   plan: (p) => (p.fewest === p.most ? `${p.most} of ${p.total} steps computed` : `${p.fewest} to ${p.most} of ${p.total} steps computed`),
@@ -16,6 +16,7 @@ const ENGLISH = {
   actions: { computed: "computed", forecast: "forecast", refused: "computed instead of forecast" },
   corrected: () => "drift corrected",
   error: (value) => `local error ${value.toPrecision(2)}`,
+  reset: () => "Back to the defaults",
   sampler: (n, of) => `Sampler ${n} of ${of} ›`,
 };
 
@@ -34,6 +35,7 @@ const CHINESE = {
   actions: { computed: "已计算", forecast: "预测", refused: "未预测，改为计算" },
   corrected: () => "已校正漂移",
   error: (value) => `局部误差 ${value.toPrecision(2)}`,
+  reset: () => "恢复默认值",
   sampler: (n, of) => `采样器 ${n} / ${of} ›`,
 };
 
