@@ -43,6 +43,12 @@ def test_the_registry_gets_addresses_of_one_repository():
         assert (ROOT / url.removeprefix(f"https://raw.githubusercontent.com/{owner}/main/")).is_file()
 
 
+def test_one_owner_publishes():
+    (owner,) = re.findall(r'^Repository = "https://github.com/([^/]+)/', PYPROJECT, re.MULTILINE)
+    workflow = (ROOT / ".github" / "workflows" / "publish.yml").read_text("utf-8")
+    assert re.findall(r"if: github.repository_owner == '(.+)'", workflow) == [owner]
+
+
 def test_the_version_is_not_behind_the_changelog():
     def number(version):
         return tuple(map(int, version.split(".")))
