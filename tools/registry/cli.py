@@ -33,9 +33,10 @@ def _install(folder: Path, dev: object) -> Path:
     if not python.exists():
         for stamp in ("comfy-cli-environment", "comfy-cli"):
             (dev.STAMPS / stamp).unlink(missing_ok=True)
-    dev.install("comfy-cli-environment", "", str(folder), [sys.executable, "-m", "venv", "--clear", str(folder)])
-    pip = [str(python), *dev.PIP[1:], "install", "--quiet", "--no-compile", PIN]
-    dev.install("comfy-cli", PIN, "350 MB on disk, a minute", pip, gigabytes=1)
+    environment = ["venv", "--clear", "--without-pip", str(folder)]
+    dev.install("comfy-cli-environment", "", str(folder), [sys.executable, "-m", *environment])
+    pip = [sys.executable, *dev.PIP[1:], "--python", str(python), "install", "--quiet", "--no-compile", PIN]
+    dev.install("comfy-cli", PIN, "250 MB on disk, a minute", pip, gigabytes=1)
     return program
 
 
