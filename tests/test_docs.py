@@ -98,5 +98,65 @@ def test_a_missing_row_is_found():
 
 @pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")], ids=lambda page: page.name)
 def test_links_between_documents_lead_somewhere(page):
-    links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text("utf-8"))
+    links = re.findall(r'(?:\]\(|src=")(?!https?:)([^)#"]+)', page.read_text("utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+READMES = [ROOT / "README.md", ROOT / "README_CN.md"]
+both_readmes = pytest.mark.parametrize("readme", READMES, ids=lambda page: page.name)
+BENCHMARKS = ROOT / "docs" / "benchmarks"
+
+
+def rows(page):
+    """The cells of every line of every table, without bold type."""
+    lines = re.findall(r"^\|(.*)\|$", page.read_text("utf-8"), re.MULTILINE)
+    return [[cell.strip().replace("**", "") for cell in line.split("|")] for line in lines]
+
+
+def levels_of_models(page):
+    """{name: (output, stack and block, module)} of a table whose first cell is one name or several."""
+    ticked = [(cells[0].split(", "), *cells[-3:]) for cells in rows(page) if "✓" in cells and len(cells) == 4]
+    return {name: levels for names, *levels in ticked for name in names}
+
+
+@both_readmes
+def test_the_readme_has_every_model_with_its_levels(readme):
+    families = levels_of_models(readme)
+    used = set()
+    for name, _, _, *levels, _ in (cells for cells in rows(ROOT / "docs" / "models.md") if len(cells) == 7):
+        if name != "model" and "✓" in levels:
+            family = max((f for f in families if name.startswith(f)), key=len, default=name)
+            used.add(family)
+            assert levels == families.get(family), name
+    assert used == families.keys()
+
+
+def test_the_readme_has_the_figures_of_the_benchmarks():
+    measured = [
+        {cells[1]: (cells[2], cells[4]) for cells in rows(page) if len(cells) == 8} for page in fidelity_pages()
+    ]
+    by_speed = [cells for cells in rows(READMES[0]) if re.fullmatch(r"\d(\.5)?", cells[0])]
+    assert len(by_speed) == 6
+    for speed, calls, *latents in by_speed:
+        assert [(f"{calls}.0", latent) for latent in latents] == [of[f"target speed {speed}"] for of in measured]
+
+
+def test_the_readme_has_the_summary_of_the_benchmarks():
+    summary = [cells[:4] for page in fidelity_pages() for cells in rows(page) if len(cells) == 5 and cells[0].isdigit()]
+    shown = [cells[1:] for cells in rows(READMES[0]) if len(cells) == 5 and cells[1].isdigit()]
+    assert len(shown) == 6
+    assert shown == [[first_figure(cell) for cell in cells] for cells in summary]
+
+
+def fidelity_pages():
+    return [BENCHMARKS / f"fidelity_{model}.md" for model in ("flux", "qwen_image")]
+
+
+def first_figure(cell):
+    return re.match(r"[\d.]+( \([\d.]+\))?", cell)[0]
+
+
+def test_both_languages_give_the_same_figures_and_links():
+    english, chinese = (page.read_text("utf-8") for page in READMES)
+    for pattern in (r"\d+\.\d+", r"\]\((docs/[^)]+|https:[^)]+)\)", r"src=\"(.+?)\"", r"```\n(.*?)```"):
+        assert re.findall(pattern, english, re.DOTALL) == re.findall(pattern, chinese, re.DOTALL)

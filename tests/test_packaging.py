@@ -33,6 +33,31 @@ def test_the_registry_gets_a_version_it_accepts():
     assert re.search(r'^requires-comfyui = ">=\d+\.\d+\.\d+"$', PYPROJECT, re.MULTILINE)
 
 
+def test_the_registry_gets_addresses_of_one_repository():
+    urls = dict(re.findall(r'^"?(\w[\w ]*)"? = "(https://[^"]+)"', PYPROJECT, re.MULTILINE))
+    assert urls.keys() == {"Repository", "Documentation", "Bug Tracker", "Issues", "Icon", "Banner"}
+    owner = urls["Repository"].removeprefix("https://github.com/")
+    pictures = {name: urls.pop(name) for name in ("Icon", "Banner")}
+    assert [url for url in urls.values() if not url.startswith(urls["Repository"])] == []
+    for url in pictures.values():
+        assert (ROOT / url.removeprefix(f"https://raw.githubusercontent.com/{owner}/main/")).is_file()
+
+
+def test_one_owner_publishes():
+    (owner,) = re.findall(r'^Repository = "https://github.com/([^/]+)/', PYPROJECT, re.MULTILINE)
+    workflow = (ROOT / ".github" / "workflows" / "publish.yml").read_text("utf-8")
+    assert re.findall(r"if: github.repository_owner == '(.+)'", workflow) == [owner]
+
+
+def test_the_version_is_not_behind_the_changelog():
+    def number(version):
+        return tuple(map(int, version.split(".")))
+
+    (ours,) = re.findall(r'^version = "(.+)"$', PYPROJECT, re.MULTILINE)
+    released = re.findall(r"^## \[(\d+\.\d+\.\d+)\]", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    assert [version for version in released if number(version) > number(ours)] == []
+
+
 def test_sources_are_readable_on_every_windows():
     """The registry's checks refuse Python files outside cp1252."""
     for package in ("hicache_core", "hicache_comfy", "nodes"):

@@ -38,16 +38,19 @@ class Server:
 
 @contextmanager
 def running_server(
-    host: Path, custom_nodes: Mapping[str, Path] | None = None, seconds_to_start: float = 300
+    host: Path, custom_nodes: Mapping[str, Path] | None = None, seconds_to_start: float = 300, with_pack: bool = True
 ) -> Iterator[Server]:
     """The ComfyUI checkout ``host`` with this pack and further custom node folders, by name, on a free port.
 
-    It is stopped on every way out, SIGTERM and Ctrl-C included. Raises ServerError if it does not come up.
+    ``with_pack=False`` leaves this checkout out, for another copy of the pack among the custom nodes. It is stopped
+    on every way out, SIGTERM and Ctrl-C included. Raises ServerError if it does not come up.
     """
-    dev = _dev_module()
+    dev = dev_module()
     with TemporaryDirectory(prefix="comfyui-", ignore_cleanup_errors=True) as folder:
         base, port = Path(folder), _free_port()
         dev.prepare_base(base)
+        if not with_pack:
+            (base / "custom_nodes" / "hicache").unlink()
         for name, source in (custom_nodes or {}).items():
             shutil.copytree(source, base / "custom_nodes" / name, ignore=shutil.ignore_patterns("__pycache__"))
         server = Server(f"http://127.0.0.1:{port}", base)
@@ -61,7 +64,7 @@ def _log_file(base: Path) -> Path:
     return base / "server.log"
 
 
-def _dev_module() -> ModuleType:
+def dev_module() -> ModuleType:
     """dev.py of the repository, which is no package."""
     spec = importlib.util.spec_from_file_location("hicache_dev", Path(os.environ["HICACHE_REPO"], "dev.py"))
     module = importlib.util.module_from_spec(spec)
