@@ -25,11 +25,13 @@ def pretend(host: Path, server: Server) -> None:
 
 def main(titles: list[str]) -> int | str:
     """What sys.exit takes."""
+    unknown = set(titles) - {one.title for one in EXAMPLES}
+    if unknown:
+        return f"There is no example {', '.join(sorted(unknown))}: choose of {', '.join(e.title for e in EXAMPLES)}."
     chosen = [one for one in EXAMPLES if not titles or one.title in titles]
-    unknown = set(titles) - {one.title for one in chosen}
     chromium, host = find_or_install(), Path(os.environ["COMFYUI_PATH"])
-    if unknown or chromium is None:
-        return f"There is no example {', '.join(unknown)}." if unknown else "There is no Chromium: install one."
+    if chromium is None:
+        return "There is no Chromium: install one, `apt-get install chromium` on Debian."
     with running_server(host) as server:
         pretend(host, server)
         hidden = {"Comfy_Graph_CanvasMenu": False, "Comfy_Graph_CanvasInfo": False}

@@ -34,8 +34,8 @@ MAKE = """rows => {
     [node.color, node.bgcolor] = row.colours ?? [undefined, undefined];
   }
   for (const row of rows) for (const [input, [source, output]] of Object.entries(row.links)) {
-    const from = made[source], slot = output ? from.findOutputSlot(output) : 0;
-    if (!from.connect(slot, made[row.key], input)) throw new Error(`${source} does not fit ${row.key}.${input}.`);
+    const from = made[source], slot = output ? from?.findOutputSlot(output) : 0;
+    if (!from?.connect(slot, made[row.key], input)) throw new Error(`${row.key}.${input} does not take ${source}.`);
   }
 }"""
 SIZE = """rows => rows.forEach((row, index) => { app.graph.nodes[index].setSize(row.size); })"""
@@ -59,7 +59,7 @@ def rows_of(example: Example) -> Iterator[dict[str, Any]]:
 
 
 def make(frontend: Frontend, example: Example) -> None:
-    """The workflow in the frontend, in place of what is there."""
+    """The workflow, in place of what the frontend shows. Raises playwright's Error for a row that does not fit."""
     rows = list(rows_of(example))
     frontend.evaluate(MAKE, rows)
     frontend.page.wait_for_timeout(TOOK)
