@@ -1,6 +1,8 @@
 """Every example workflow against the node definitions of real servers, the oldest host's too."""
 
 import json
+import urllib.parse
+import urllib.request
 from copy import deepcopy
 from itertools import chain
 from pathlib import Path
@@ -107,6 +109,15 @@ def test_the_host_can_run_it(host, title):
     if "two GPUs" in title and not (host.path / "comfy_extras" / "nodes_multigpu.py").is_file():
         expected = [f"there is no {MULTIGPU}"]
     assert complaints(load(title), host.info) == expected
+
+
+def test_the_template_browser_gets_all_of_them_with_their_pictures(host):
+    with urllib.request.urlopen(f"{host.server.url}/workflow_templates") as answer:
+        assert sorted(json.load(answer)["hicache"]) == sorted(example.title for example in EXAMPLES)
+    for example in EXAMPLES:
+        path = urllib.parse.quote(f"/api/workflow_templates/hicache/{example.title}.jpg")
+        with urllib.request.urlopen(host.server.url + path) as answer:
+            assert answer.headers["Content-Type"] == "image/jpeg"
 
 
 def find(workflow, kind):
