@@ -2,7 +2,6 @@
 
 import json
 import re
-import uuid
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -35,13 +34,6 @@ def load(title):
     return json.loads((FOLDER / f"{title}.json").read_text("utf-8"))
 
 
-def fresh(title, folder):
-    """A copy with an id of its own: the server remembers the runs of a workflow, and a run is shown before a plan."""
-    copy = folder / f"{title}.json"
-    copy.write_text(json.dumps(load(title) | {"id": str(uuid.uuid4())}), "utf-8")
-    return copy
-
-
 def expected_steps(example):
     """Of the runs behind every Patch node."""
     patches = [row.key for row in example.nodes if row.type == "HiCachePatchModel"]
@@ -59,11 +51,11 @@ class Look:
 
 
 @pytest.fixture(scope="module")
-def looks(frontend, tmp_path_factory):
+def looks(frontend, fresh):
     """What every example shows, by title: each is opened once."""
-    seen, folder = {}, tmp_path_factory.mktemp("examples")
+    seen = {}
     for title in BY_TITLE:
-        frontend.open(fresh(title, folder))
+        frontend.open(fresh(FOLDER / f"{title}.json"))
         frontend.page.wait_for_function(f"() => ({PLANS})().every(text => / steps computed/.test(text))")
         seen[title] = Look(*(frontend.evaluate(script) for script in (TYPES, PLANS, BOXES)), [*frontend.problems])
     return seen
@@ -141,8 +133,8 @@ def test_a_row_that_does_not_fit_is_refused(frontend, wrong, complaint):
 
 @pytest.mark.parametrize("frontend", ["classic"], indirect=True)
 @pytest.mark.parametrize("title", [example.title for example in EXAMPLES if example.run])
-def test_it_runs_to_its_end(frontend, title, tmp_path):
-    frontend.open(fresh(title, tmp_path))
+def test_it_runs_to_its_end(frontend, title, fresh):
+    frontend.open(fresh(FOLDER / f"{title}.json"))
     frontend.queue()
     frontend.wait_until_idle()
     (entry,) = frontend.evaluate("async () => Object.values(await (await fetch('/history?max_items=1')).json())")
