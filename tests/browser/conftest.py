@@ -1,6 +1,8 @@
 """The real frontend on a real server, in both renderers."""
 
+import json
 import os
+import uuid
 from pathlib import Path
 
 import pytest
@@ -34,8 +36,21 @@ def frontend(request, server, chromium):
         yield tab
 
 
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory):
+    """Copies a workflow with an id of its own: the server remembers what ran in it, and that is shown before a plan."""
+
+    def copy(workflow):
+        saved = json.loads(workflow.read_text("utf-8")) | {"id": str(uuid.uuid4())}
+        file = tmp_path_factory.mktemp("workflow") / workflow.name
+        file.write_text(json.dumps(saved), "utf-8")
+        return file
+
+    return copy
+
+
 @pytest.fixture
-def small(frontend):
+def small(frontend, fresh):
     """The example that runs on any machine, opened."""
-    frontend.open(SMALL)
+    frontend.open(fresh(SMALL))
     return frontend
