@@ -38,8 +38,8 @@ out and no ControlNet is added twice.
 
 Beside this table graphs are drawn by chance: a model, a composition, a sampler, a scheduler, 1 to 60 steps, a batch, a
 level and settings. Each must run without an error and leave no byte behind, its result must be finite, with speed 1 it
-must be bit for bit the one without HiCache, and a long run without a forecast must say why. Every change runs 24 of them;
-`python dev.py test tests/host/test_random_graphs.py --long` runs 200, and all 200 kept these laws on this version.
+must be bit for bit the one without HiCache, and a long run without a forecast must say why. Every change runs 24 of
+them; `python dev.py test tests/host/test_random_graphs.py --long` runs 200, and all 200 kept these laws.
 
 `=` means that nothing could be forecast: the result is bit for bit the one without HiCache, and the log says why. A
 letter says why there is nothing to test:
