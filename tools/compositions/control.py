@@ -66,7 +66,9 @@ CONTROLNETS: dict[str, tuple[Callable[[Workflow], comfy.controlnet.ControlNet], 
 
 
 def _no_controlnet(w: Workflow) -> str:
-    known = type(w.network).__name__ in CONTROLNETS and not hasattr(w.network, "double_stream_modulation_img")
+    aura = type(w.network).__module__ == "comfy.ldm.aura.mmdit"  # an MMDiT by name only
+    flux2 = hasattr(w.network, "double_stream_modulation_img")
+    known = type(w.network).__name__ in CONTROLNETS and not (aura or flux2)
     return "" if known else "the host has no ControlNet for this network"
 
 

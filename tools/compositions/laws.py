@@ -66,6 +66,8 @@ def observe(workflow: Workflow, settings: Settings | None = None, frozen: bool =
     frozen: with ``FrozenDirections``. still: from one noise level of the middle to almost the same.
     """
     seen, model = Seen(), workflow.model.clone()
+    if hasattr(workflow.network, "clear_kv_cache"):  # HiDream-O1 keeps keys of the run before, equal but for rounding
+        workflow.network.clear_kv_cache()
     with _counting((workflow.network, *workflow.watched)) as count:
 
         def evaluation(executor: Any, *args: Any, **kwargs: Any) -> Any:

@@ -57,6 +57,6 @@ def tokens(seed: int) -> dict[str, Any]:
 ROWS = (
     TinyModel("PixelDiT", "PixelDiTT2I", PIXELDIT, (1, 3, 32, 32), CONTEXT),
     TinyModel("PiD", "PiD", PID, (1, 3, 32, 32), CONTEXT, upscaled),
-    TinyModel("PiD 1.5", "PiD", PID15, (1, 3, 32, 32), CONTEXT, upscaled),
+    TinyModel("PiD 1.5", "PiD", PID15, (1, 3, 32, 32), CONTEXT, upscaled, since="0.30"),  # before: other options
     TinyModel("HiDream-O1", "HiDreamO1", HIDREAM_O1, (1, 3, 64, 64), CONTEXT, tokens),
 )

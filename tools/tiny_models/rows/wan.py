@@ -166,6 +166,12 @@ ROWS = (
     ),
     TinyModel("WanDancer", "WAN22_WanDancer", DANCER, LATENT, CONTEXT, music),
     TinyModel(
-        "WanDancer, keyframes", "WAN22_WanDancer", DANCER, LATENT, CONTEXT, lambda seed: {**music(seed), "fps": 5}
+        "WanDancer, keyframes",
+        "WAN22_WanDancer",
+        DANCER,
+        LATENT,
+        CONTEXT,
+        lambda seed: {**music(seed), "fps": 5},
+        since="0.30",  # before: one condition in a call only
     ),
 )
