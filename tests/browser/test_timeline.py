@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from playwright.sync_api import TimeoutError
 
 pytestmark = pytest.mark.browser
 
@@ -23,9 +24,11 @@ def label(frontend):
 
 
 def wait_for(frontend, text):
-    frontend.page.wait_for_function(
-        f"text => {ROOT}.getAttribute('aria-label').includes(text)", arg=text, timeout=60_000, polling=50
-    )
+    shows = f"text => {ROOT}.getAttribute('aria-label').includes(text)"
+    try:
+        frontend.page.wait_for_function(shows, arg=text, timeout=60_000, polling=50)
+    except TimeoutError:
+        pytest.fail(f"The timeline never said {text!r}, but says {label(frontend)!r}.")
     return label(frontend)
 
 
