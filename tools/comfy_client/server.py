@@ -46,9 +46,9 @@ def running_server(
 ) -> Iterator[Server]:
     """The ComfyUI checkout ``host`` with this pack and further custom node folders, by name, on a free port.
 
-    ``prepare`` may add to the base directory before the start. ``with_pack=False`` leaves this checkout out, for another
-    copy of the pack among the custom nodes. It is stopped on every way out, SIGTERM and Ctrl-C included. Raises
-    ServerError if it does not come up.
+    ``prepare`` may add to the base directory before the start. ``with_pack=False`` leaves this checkout out, for
+    another copy of the pack among the custom nodes. It is stopped on every way out, SIGTERM and Ctrl-C included.
+    Raises ServerError if it does not come up.
     """
     dev = dev_module()
     with TemporaryDirectory(prefix="comfyui-", ignore_cleanup_errors=True) as folder:

@@ -13,14 +13,12 @@ FRAME = 150  # milliseconds between two frames, and how long each is shown
 LAST = 2500  # milliseconds the end is shown
 COLOURS = 96
 MARGIN = 24  # graph units around the nodes
-SIDE = 256  # pixels of the picture
 SHOWN = ("HiCachePatchModel", "KSampler")
 
 
 def film(frontend: Frontend, workflow: dict[str, Any], out: Path) -> int:
     """Writes an endless GIF and returns its number of frames."""
     frontend.open(workflow)
-    _enlarge(frontend)
     clip = _look_at(frontend)
     frames = [_shot(frontend, clip)] * 5
     frontend.queue()
@@ -31,17 +29,6 @@ def film(frontend: Frontend, workflow: dict[str, Any], out: Path) -> int:
     frames.append(_shot(frontend, clip))
     _write(frames, out)
     return len(frames)
-
-
-def _enlarge(frontend: Frontend) -> None:
-    """So that the run takes a while."""
-    frontend.evaluate(
-        """side => {
-          const size = app.graph.nodes.find(n => n.type === 'EmptySD3LatentImage');
-          for (const name of ['width', 'height']) setWidget(size, name, side);
-        }""",
-        SIDE,
-    )
 
 
 def _look_at(frontend: Frontend) -> dict[str, float]:

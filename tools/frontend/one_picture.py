@@ -19,9 +19,11 @@ def add_dataset(base: Path) -> None:
         torch.save({name: entries[:1] for name, entries in shard.items()}, folder / ONE / "shard_0000.pkl")
 
 
-def example() -> dict[str, Any]:
-    """The workflow, as saved."""
+def example(side: int = 128) -> dict[str, Any]:
+    """The workflow, as saved. side: pixels of the picture; larger ones take longer."""
     workflow = json.loads(EXAMPLE.read_text("utf-8"))
     (loader,) = (node for node in workflow["nodes"] if node["type"] == "LoadTrainingDataset")
     loader["widgets_values"] = [ONE]
+    (latent,) = (node for node in workflow["nodes"] if node["type"] == "EmptySD3LatentImage")
+    latent["widgets_values"][:2] = [side, side]
     return workflow

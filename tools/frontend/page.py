@@ -38,6 +38,7 @@ HELPERS = """() => {
     const widget = node.widgets.find(w => w.name === name);
     widget.value = value;
     widget.callback?.(value, app.canvas, node);
+    node.setDirtyCanvas(true, true);
   };
 }"""
 

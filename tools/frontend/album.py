@@ -1,0 +1,192 @@
+"""Pictures of the timeline in every state, for docs/timeline.md."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from . import one_picture
+from .page import Frontend
+from .timeline import wait_for
+
+COLOURS = 128
+MARGIN = 16  # pixels of the page around the nodes
+SETTLED = 1200  # milliseconds
+SAMPLER = "app.graph.nodes.find(n => n.type === 'KSampler')"
+Bring = Callable[[Frontend], None]
+
+
+@dataclass(frozen=True)
+class State:
+    """How the frontend is brought to it from the open example, which nodes are shown, and what it is."""
+
+    name: str
+    caption: str
+    bring: Bring
+    shown: tuple[str, ...] = ("HiCachePatchModel",)
+    after: Bring | None = None  # back to what other pictures need
+    side: int = 128  # pixels of what is sampled
+
+
+def _plan(frontend: Frontend) -> None:
+    wait_for(frontend, "20 of 50 steps computed")
+
+
+def _running(frontend: Frontend) -> None:
+    frontend.queue()
+    wait_for(frontend, "Step 2")
+
+
+def _ended(frontend: Frontend) -> None:
+    frontend.queue()
+    frontend.wait_until_idle()
+    wait_for(frontend, " saved")
+
+
+def _adaptive(frontend: Frontend) -> None:
+    frontend.set("mode", "adaptive")
+    wait_for(frontend, " to 50 of 50")
+
+
+def _adaptive_ended(frontend: Frontend) -> None:
+    _adaptive(frontend)
+    frontend.queue()
+    frontend.wait_until_idle()
+
+
+def _paper(frontend: Frontend) -> None:
+    frontend.set("mode", "paper")
+    frontend.set("speed", 7)
+    frontend.queue()
+    frontend.wait_until_idle()
+
+
+def _full(frontend: Frontend) -> None:
+    frontend.set("sampler_name", "lcm", SAMPLER)
+    frontend.queue()
+    frontend.wait_until_idle()
+
+
+def _several(frontend: Frontend) -> None:
+    frontend.evaluate(
+        f"""() => {{
+          const first = {SAMPLER}, second = LiteGraph.createNode('KSampler');
+          app.graph.add(second);
+          second.pos = [first.pos[0], first.pos[1] + 400];
+          patchNode().connect(0, second, 'model');
+        }}"""
+    )
+    wait_for(frontend, "Sampler 1 of 2")
+
+
+def _bypassed(frontend: Frontend) -> None:
+    frontend.evaluate("() => { patchNode().mode = 4; app.graph.setDirtyCanvas(true, true); }")
+    wait_for(frontend, "Bypassed")
+
+
+def _unconnected(frontend: Frontend) -> None:
+    frontend.evaluate("() => patchNode().disconnectOutput(0)")
+    wait_for(frontend, "Connect a sampler")
+
+
+def _settings(frontend: Frontend) -> None:
+    frontend.evaluate(
+        """() => {
+          const node = LiteGraph.createNode('HiCacheSettings');
+          app.graph.add(node);
+          node.pos = [patchNode().pos[0] - 800, patchNode().pos[1]];
+          node.connect(0, patchNode(), 'settings');
+          node.showAdvanced = true;
+          node.setSize(node.computeSize());
+        }"""
+    )
+    frontend.command("Comfy.Canvas.FitView")
+    frontend.page.wait_for_timeout(800)
+
+
+def _setting(name: str, there: str, back: str) -> tuple[Bring, Bring]:
+    """A setting of the frontend, and the way back."""
+
+    def choose(value: str) -> Bring:
+        return lambda frontend: frontend.evaluate(
+            "([name, value]) => app.extensionManager.setting.set(name, value)", [name, value]
+        )
+
+    def bring(frontend: Frontend) -> None:
+        choose(there)(frontend)
+        frontend.page.wait_for_timeout(SETTLED)
+        frontend.queue()
+        frontend.wait_until_idle()
+
+    return bring, choose(back)
+
+
+_light, _dark = _setting("Comfy.ColorPalette", "light", "dark")
+_chinese, _english = _setting("Comfy.Locale", "zh", "en")
+
+STATES = (
+    State("plan", "Before the run: the plan, from the same code that the run follows.", _plan),
+    State("running", "During the run: what has happened in full colour, what is to come pale.", _running, side=512),
+    State("ended", "After it: network calls, time saved, memory. Under the bars the local errors.", _ended),
+    State("adaptive", "Mode *adaptive* before the run: only its bounds are known.", _adaptive),
+    State("adaptive_ended", "Mode *adaptive* after it.", _adaptive_ended),
+    State("paper", "Mode *paper* with speed 7.", _paper),
+    State("computed_in_full", "A sampler whose steps cannot be forecast: all are computed, and it says why.", _full),
+    State("several_samplers", "Two samplers on one model: a click at the right shows the next one.", _several),
+    State("bypassed", "Bypassed.", _bypassed),
+    State("unconnected", "Without a sampler.", _unconnected),
+    State("settings", "**HiCache Settings** unfolded.", _settings, ("HiCacheSettings",)),
+    State("light", "The light theme.", _light, after=_dark),
+    State("chinese", "In Chinese.", _chinese, after=_english),
+)
+
+
+def photograph(frontend: Frontend, folder: Path, renderer: str) -> None:
+    """Writes a PNG of every state."""
+    for state in STATES:
+        frontend.open_anew(one_picture.example(state.side))
+        state.bring(frontend)
+        if state.name != "running":
+            frontend.page.wait_for_timeout(SETTLED)
+        _shot(frontend, state.shown).save(folder / f"{state.name}_{renderer}.png", optimize=True)
+        frontend.wait_until_idle()
+        if state.after is not None:
+            state.after(frontend)
+            frontend.page.wait_for_timeout(SETTLED)
+
+
+def _shot(frontend: Frontend, types: tuple[str, ...]) -> Image.Image:
+    left, top, right, bottom = frontend.evaluate(
+        """types => {
+          const boxes = types.map(type => app.graph.nodes.find(n => n.type === type)).map(node => {
+            const drawn = document.querySelector(`[data-node-id="${node.id}"]`)?.getBoundingClientRect();
+            if (drawn) return [drawn.left, drawn.top, drawn.right, drawn.bottom];
+            const page = app.canvas.canvas.getBoundingClientRect(), {offset, scale} = app.canvas.ds;
+            const [x, y, width, height] = node.getBounding();
+            const at = (x, y) => [page.left + (x + offset[0]) * scale, page.top + (y + offset[1]) * scale];
+            return [...at(x, y), ...at(x + width, y + height)];
+          });
+          return [0, 1, 2, 3].map(side => (side < 2 ? Math.min : Math.max)(...boxes.map(box => box[side])));
+        }""",
+        list(types),
+    )
+    clip = {"x": left - MARGIN, "y": top - MARGIN, "width": right - left, "height": bottom - top}
+    clip["width"] += 2 * MARGIN
+    clip["height"] += 2 * MARGIN
+    return Image.open(io.BytesIO(frontend.page.screenshot(clip=clip))).convert("RGB").quantize(COLOURS)
+
+
+def page() -> str:
+    """docs/timeline.md."""
+    rows = "\n".join(
+        f"| {state.caption} | ![{state.name}](img/timeline/{state.name}_classic.png) "
+        f"| ![{state.name}](img/timeline/{state.name}_vue.png) |"
+        for state in STATES
+    )
+    return (
+        "# The timeline in every state\n\nScreenshots of ComfyUI's frontend with the small Flux, by `python dev.py "
+        "exec -- python -m frontend`. What the bars\nmean: [help page](../web/docs/HiCachePatchModel.md#timeline).\n\n"
+        "| | classic | Nodes 2.0 |\n|---|---|---|\n" + rows + "\n"
+    )
