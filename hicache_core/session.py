@@ -36,8 +36,7 @@ class Session:
     smooth       whether the sampler adds no noise, so that the trend of its directions means something; where it adds
                  some, forecasts had better follow none
     flow         whether noise replaces the picture instead of being added to it (density.py)
-    hindsight    whether every computed tensor is compared with what would have been forecast, for the report; it costs
-                 one anchor more. Adaptive schedules always do
+    hindsight    compare what is computed with what would have been forecast, as adaptive schedules always do
     timeline     keeps the evaluations; its own, if it shall tell a listener of them
 
     ``sigma`` is the noise level of the last evaluation; ``evaluations`` counts them, ``forecasts`` those for which a
@@ -260,13 +259,9 @@ class Session:
     def _trend(self) -> Trend:
         return self._trust.trend if self._trust is not None else self._untold
 
-    @property
-    def _anchors_needed(self) -> int:
-        return min(self._settings.warmup_steps, self._keep)
-
     def _series(self, history: History, signature: Hashable) -> tuple[Series | None, str]:
         """The forecasts of a branch, and why they must not be used, if so."""
-        if len(history.anchors) < self._anchors_needed:
+        if len(history.anchors) < min(self._settings.warmup_steps, self._keep):
             return None, "too few computed evaluations to forecast from"
         if history.signature != signature:
             return None, "the conditions or the latent changed"
