@@ -10,11 +10,13 @@ import torch
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"  # of servers and other children: as many tests run at once as there are cores
 
+SHARED = ("server", "browser")
 HERE = Path(__file__).parent
 FIRST = "test_oldest_host.py"  # the longest test of all
 BUDGETS = {  # seconds of one core that a suite may take on the machine of CI; printed, not asserted
     FIRST: 1500,
     "host": 1500,
+    "browser": 700,
     "server": 300,
     "tools": 180,
     "test_registry.py": 90,
@@ -28,11 +30,12 @@ def suite_of(path: Path) -> str:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Tests of one file share a worker and its fixtures, all server tests share one: a server starts once."""
-    items.sort(key=lambda item: item.path.name != FIRST)
+    """Tests of one file share a worker and its fixtures; so do all server tests and all browser tests, which start a
+    server once. The longest of these come first."""
+    items.sort(key=lambda item: (item.path.name != FIRST, suite_of(item.path) != "browser"))
     for item in items:
         suite = suite_of(item.path)
-        item.add_marker(pytest.mark.xdist_group(suite if suite == "server" else str(item.path)))
+        item.add_marker(pytest.mark.xdist_group(suite if suite in SHARED else str(item.path)))
 
 
 def pytest_terminal_summary(terminalreporter):
