@@ -58,7 +58,7 @@ def efficiencies(gpu: Data | None, cpu: Data) -> Iterator[Line]:
     for level, (limit, why) in limits.items():
         row = of_level(cpu, "small Flux", level)
         method = "as published, N 7" if level == "module" else f"{level}, speed 5"
-        most = "" if level == "output" else f", of {least(row):.2f} with free forecasts"
+        most = "" if level == "output" else f"; about {least(row):.2f} with free forecasts"
         found = f"{efficiency(row):.2f} on the small Flux at 5x{most}"
         yield f"efficiency at {level}", f">= {limit}", of_gpu(gpu, method, "efficiency", "{:.3f}"), found, why
 
