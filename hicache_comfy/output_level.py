@@ -49,7 +49,7 @@ class OutputLevel:
         }
 
     def _anchor(self, x: Tensor, sigma: float, denoised: Tensor) -> Tensor:
-        return denoised.clone() if self.forecasts_denoised else (x - denoised) / sigma
+        return denoised.clone() if self.forecasts_denoised else (x - denoised).div_(sigma)
 
     def _denoised(self, x: Tensor, sigma: float, series: Series | None) -> Tensor:
         """The denoised image of an entry; zeros, as in the host, for one that is None or not active."""

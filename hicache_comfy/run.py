@@ -28,7 +28,7 @@ class Run:
 
     def direction(self, x: Tensor, denoised: Tensor) -> Tensor:
         """(x - denoised) / sigma, 0 where the latent is not sampled."""
-        direction = (x - denoised) / self.session.sigma
+        direction = (x - denoised).div_(self.session.sigma)
         return direction if self.mask is None else direction.mul_(self.mask)
 
     def preview(self, callback: Callable[..., Any] | None) -> Callable[..., Any] | None:

@@ -12,8 +12,8 @@ K = TypeVar("K", bound=Hashable)
 
 
 def magnitude(tensor: Tensor) -> Tensor:
-    """Largest absolute value, float32; nan or inf where any value is."""
-    return cast("Tensor", torch.linalg.vector_norm(tensor, ord=math.inf)).float()
+    """Largest absolute value, in the tensor's dtype; nan or inf where any value is."""
+    return cast("Tensor", torch.linalg.vector_norm(tensor, ord=math.inf))
 
 
 def relative_error(actual: Tensor, predicted: Tensor) -> Tensor:
@@ -39,6 +39,7 @@ def fetch(scalars: Mapping[K, Tensor]) -> dict[K, float]:
         devices[scalar.device].append(name)
     values: dict[K, float] = {}
     for names in devices.values():
-        together = cast("list[float]", torch.stack([scalars[name] for name in names]).tolist())
+        mixed = torch.cat([scalars[name].view(1) for name in names])  # in the widest of their dtypes
+        together = cast("list[float]", mixed.tolist())
         values.update(zip(names, together, strict=True))
     return values

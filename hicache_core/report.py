@@ -92,8 +92,11 @@ class RunReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
+        return {"evaluations": [asdict(e) for e in self.evaluations], **self.totals()}
+
+    def totals(self) -> dict[str, Any]:
+        """The same without the evaluations."""
         return {
-            "evaluations": [asdict(e) for e in self.evaluations],
             "calls": self.calls,
             "forecasts": self.forecasts,
             "seconds": self.seconds,

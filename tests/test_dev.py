@@ -237,15 +237,20 @@ def test_pytest_gets_its_arguments_as_they_stand(dev, arguments, passed_on):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the stand-ins are shell scripts")
-def test_every_tool_runs_pytest_last_and_the_first_failure_counts(dev, ready, capfd):
-    for tool, code in {"ruff": 3, "pyright": 4, "pytest": 0}.items():
+def test_every_tool_runs_the_costs_last_and_the_first_failure_counts(dev, ready, capfd):
+    for tool, code in {"ruff": 3, "pyright": 4, "pytest": 0, "python": 5}.items():
         script = dev.ENV_BIN / tool
+        script.unlink(missing_ok=True)  # python is a link
         script.write_text(f"#!/bin/sh\necho {tool} $*\nexit {code}\n")
         script.chmod(0o755)
     capfd.readouterr()
     assert dev.main(["test"]) == 3
     everything = ["ruff check .", "ruff format --check .", "pyright", "pytest --numprocesses=auto"]
-    assert capfd.readouterr().out.splitlines() == everything
+    assert capfd.readouterr().out.splitlines() == [*everything, "python benchmarks/cpu.py --quick"]
+    for tool in ("ruff", "pyright"):
+        (dev.ENV_BIN / tool).write_text("#!/bin/sh\n")
+    assert dev.main(["test"]) == 5
+    capfd.readouterr()
     assert dev.main(["test", "-x"]) == 0
     assert capfd.readouterr().out.splitlines() == ["pytest -x"]
     assert dev.main(["test", "--host", dev.OLDEST_HOST]) == 0

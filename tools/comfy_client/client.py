@@ -35,10 +35,13 @@ class PromptFailed(Exception):
 
 
 class ComfyClient:
-    """A session with the server at ``url``: ``async with ComfyClient(url) as client``."""
+    """A session with the server at ``url``: ``async with ComfyClient(url) as client``.
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    compress: 15 asks for compressed messages, as browsers do.
+    """
+
+    def __init__(self, url: str, compress: int = 0) -> None:
+        self._url, self._compress = url, compress
 
     async def __aenter__(self) -> "ComfyClient":
         self._session = aiohttp.ClientSession(self._url)
@@ -64,7 +67,8 @@ class ComfyClient:
         Raises PromptRefused or PromptFailed.
         """
         client_id = uuid.uuid4().hex
-        async with self._session.ws_connect("/ws", params={"clientId": client_id}, max_msg_size=0) as socket:
+        how = {"params": {"clientId": client_id}, "max_msg_size": 0, "compress": self._compress}
+        async with self._session.ws_connect("/ws", **how) as socket:
             prompt_id = await self._queue(prompt, client_id)
             await _follow(socket, prompt_id, on_event)
         return (await self.get(f"/history/{prompt_id}"))[prompt_id]
