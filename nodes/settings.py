@@ -7,6 +7,7 @@ from comfy_api.latest import io
 
 from ..hicache_core import CACHE_DEVICES, LEVELS, RANGES, Settings, SettingsError, parse_steps
 from ..hicache_core.basis import BASES
+from .measured import hinted
 
 SettingsType = io.Custom("HICACHE_SETTINGS")
 
@@ -30,17 +31,19 @@ def _number(name: str, tooltip: str, step: float = 1, advanced: bool = False) ->
     low, high = RANGES[name]
     kind = io.Int if isinstance(low, int) else io.Float
     default = getattr(Settings(), name)
+    tooltip = hinted(name, tooltip)
     return kind.Input(name, default=default, min=low, max=high, step=step, advanced=advanced, tooltip=tooltip)
 
 
 def _switch(name: str, tooltip: str) -> Any:
     """An on-off widget, folded away, with the setting's own default."""
-    return io.Boolean.Input(name, default=getattr(Settings(), name), advanced=True, tooltip=tooltip)
+    return io.Boolean.Input(name, default=getattr(Settings(), name), advanced=True, tooltip=hinted(name, tooltip))
 
 
 def _choice(name: str, options: Iterable[str], tooltip: str, advanced: bool = False) -> Any:
     """A list to choose from, with the setting's own default."""
     default = getattr(Settings(), name)
+    tooltip = hinted(name, tooltip)
     return io.Combo.Input(name, options=list(options), default=default, advanced=advanced, tooltip=tooltip)
 
 
@@ -65,8 +68,8 @@ def _inputs() -> list[Any]:
             step=0.01,
         ),
         _number("warmup_steps", "Steps computed before the first forecast."),
-        _number("start_percent", "Share of the sampling before which every step is computed.", step=0.01),
-        _number("end_percent", "Share of the sampling after which every step is computed.", step=0.01),
+        _number("start_percent", "Share of the sampling, from 0 to 1, before which every step is computed.", step=0.01),
+        _number("end_percent", "Share of the sampling, from 0 to 1, after which every step is computed.", step=0.01),
     ]
 
 

@@ -143,3 +143,16 @@ def test_the_checks_fire(schemas):
     assert [key for key, text in own_texts(renamed).items() if texts("en")[key] != text] == [
         "HiCachePatchModel.inputs.mode.tooltip"
     ]
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_what_tooltips_say_was_measured_is_what_the_benchmark_found(language):
+    """benchmarks/settings.py writes the figures; the names of the settings are in the same order as theirs."""
+    files = [ROOT / "docs" / "benchmarks" / f"settings_{model}.md" for model in ("flux", "qwen_image")]
+    found = [re.findall(r"(\d+\.\d) \(", file.read_text("utf-8")) for file in files]
+    settings = {name: text for name, text in texts(language).items() if name.startswith("HiCacheSettings.inputs.")}
+    hints = {name: re.findall(r"\b\d\d\.\d\b", text) for name, text in settings.items() if "dB" in text}
+    assert len(hints) == 9
+    for name, figures in hints.items():
+        assert len(figures) >= 2, name
+        assert set(figures) <= set(found[0]) | set(found[1]), name
