@@ -4,13 +4,15 @@ the difference. With --long, memory is refused to every line each time that it a
 
 import weakref
 
+import comfy.model_management
+import comfy.samplers
 import pytest
 import torch
 from faults import page
 from faults.allocations import Allocations, first_and_last, of_cpu, of_gpu
 from faults.laws import Held, state, strike
 from faults.rows import FAULTS, Fault, gave_up
-from faults.setups import SETUPS, Stand
+from faults.setups import SETUPS, Setup, Stand
 from faults.strikes import network_calls
 
 from hicache_comfy.shortage import is_shortage
@@ -183,3 +185,24 @@ def test_at_speed_one_there_is_nothing_to_give_up(plain_stand):
         plain_stand.run(attach(plain_stand.model, presets.speed(1.0)))
     handle.remove()
     assert len(calls) == 3
+
+
+def test_with_multigpu_an_error_of_the_network_passes_and_the_next_run_is_sound(monkeypatch):
+    """The host's threads keep the answers of the call that failed."""
+    if not hasattr(comfy.samplers, "_calc_cond_batch_multigpu"):
+        pytest.skip("this host has no MultiGPU CFG Split")
+    from comfy.multigpu import create_multigpu_deepclones
+
+    devices = [torch.device("cpu"), torch.device("cpu", 0)]
+    monkeypatch.setattr(comfy.model_management, "get_all_torch_devices", lambda exclude_current=False: devices)
+    stand = Stand(Setup("FLUX.1 dev", SETUPS[0].settings, cfg=3.0))
+    stand.model.cached_patcher_init = (stand.setup.row.build, ())
+    both = create_multigpu_deepclones(stand.patched, 2)
+    expected = stand.run(both)
+    with BY_NAME["the network runs out of memory once"].strike(stand, 1), pytest.raises(torch.OutOfMemoryError):
+        stand.run(both)
+    assert torch.equal(stand.run(both), expected)
+    kept = BY_NAME["no memory on the GPU for what HiCache wants"]
+    with kept.strike(stand, 0):  # what HiCache itself asks for, on the sampler's thread
+        gave_up(stand.run(both), stand.reports[-1], stand, 0)
+    assert torch.equal(stand.run(both), expected)

@@ -9,7 +9,7 @@ from copy import deepcopy
 
 import aiohttp
 import pytest
-from comfy_client import ComfyClient, PromptFailed, PromptRefused
+from comfy_client import ComfyClient, PromptFailed, PromptRefused, to_prompt
 from demo.variants import node_id
 
 pytestmark = pytest.mark.server
@@ -207,6 +207,23 @@ def test_a_prompt_with_a_wrong_value_is_refused_or_fails_with_a_sentence(host, p
     with pytest.raises((PromptRefused, PromptFailed)) as refused:
         host.run(spoiled)
     assert about in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda node, saved: node["widgets_values"].__delitem__(slice(1, None)),  # saved before there were more widgets
+        lambda node, saved: node["widgets_values"].extend([7, "nobody knows", None]),
+        lambda node, saved: node.update({"nobody": {"knows": [1]}, "properties": {}}),
+        lambda node, saved: saved.update({"nobody": 1, "extra": {}, "groups": []}),
+    ],
+)
+def test_saved_workflows_with_missing_and_unknown_fields_run(host, workflow, spoil):
+    saved = deepcopy(workflow)
+    nodes = {node["type"]: node for node in saved["nodes"]}
+    nodes["KSampler"]["widgets_values"][2] = 4
+    spoil(nodes["HiCachePatchModel"], saved)
+    assert len(host.run(to_prompt(saved, host.info)).images) == 6
 
 
 def test_unknown_inputs_are_ignored(host, prompt):
