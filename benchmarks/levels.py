@@ -39,9 +39,12 @@ class Size:
 
 
 def bytes_held(size: Size, level: str, anchors: int) -> int:
-    """Formula: anchors * conditions * (latents in float32, or hidden states of all slots in the model's type)."""
+    """Formula: anchors * conditions * (latents in float32, or hidden states of all slots in the model's type).
+
+    Of latents one more is held while a computed one is compared with its forecast.
+    """
     if level == "output":
-        return anchors * size.conditions * size.latent * 4
+        return (anchors + 1) * size.conditions * size.latent * 4
     return anchors * size.conditions * _tokens(size, level) * size.channels * size.element
 
 

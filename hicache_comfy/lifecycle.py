@@ -13,6 +13,7 @@ from ._core import RunReport, Session, Timeline
 from .events import Teller, safely
 from .levels import choose_level
 from .memory import prepare_sampling, settle
+from .output_level import OutputLevel
 from .patch import KEY, Patch
 from .plan import computing_all, forecast_range
 from .reports import store_report
@@ -61,6 +62,7 @@ def _start(patch: Patch, guider: Any, rule: SamplerRule, sigmas: list[float], ti
     if obstacle:
         settings = computing_all(settings)
     model_sampling = guider.model_patcher.get_model_object("model_sampling")
+    level, change = choose_level(settings, guider.model_patcher, options, rule.deterministic)
     session = Session(
         settings,
         sigmas,
@@ -68,9 +70,9 @@ def _start(patch: Patch, guider: Any, rule: SamplerRule, sigmas: list[float], ti
         correct_drift=rule.correctable,
         smooth=rule.deterministic,
         flow=isinstance(model_sampling, CONST),
+        hindsight=isinstance(level, OutputLevel),  # of latents, which are small; hidden states are not
         timeline=timeline,
     )
-    level, change = choose_level(settings, guider.model_patcher, options, rule.deterministic)
     for message in filter(None, (patch.replaced, obstacle, change)):
         session.say_once(message)
     return Run(session, level)

@@ -34,8 +34,11 @@ def settle(
     the host has packed into it, as video and audio. asks: histories of a condition.
     """
     patcher = guider.model_patcher
-    one = _anchor_bytes(run, guider, parts if parts and len(parts) > 1 else [noise.shape])
-    anchors, directions = run.session.most_held(asks * one, 4 * noise.numel())
+    latents = parts if parts and len(parts) > 1 else [noise.shape]
+    windows = [_windows(guider.model_options.get("context_handler"), shape) for shape in latents]
+    every = _anchor_bytes(run, guider, list(itertools.chain.from_iterable(windows)))
+    largest = _anchor_bytes(run, guider, [max(of_part, key=math.prod) for of_part in windows])
+    anchors, directions = run.session.most_held(asks * every, largest, 4 * noise.numel())
     on_cpu = settings.cache_device == "cpu"
     if settings.cache_device == "auto" and not has_room(patcher, noise.shape, anchors + directions):
         on_cpu = True
@@ -84,9 +87,8 @@ def _grown(patcher: Any, shape: Sequence[int], size: int) -> list[int]:
     return [*others, last + math.ceil(last * size / patcher.model.memory_required(list(shape)))]
 
 
-def _anchor_bytes(run: "Run", guider: Any, latents: Shapes) -> int:
-    """What one computed evaluation stores."""
-    shapes = [window for shape in latents for window in _windows(guider.model_options.get("context_handler"), shape)]
+def _anchor_bytes(run: "Run", guider: Any, shapes: Shapes) -> int:
+    """What computing latents of these shapes once stores."""
     entries = _computed(guider)
     level = run.level
     if not isinstance(level, BlockLevel):
@@ -95,7 +97,7 @@ def _anchor_bytes(run: "Run", guider: Any, latents: Shapes) -> int:
     calls = itertools.product(shapes, itertools.chain.from_iterable(entries))
     tokens = sum(_stored_tokens(level, model.diffusion_model, shape, cond) for shape, cond in calls)
     width = _width(level, model.diffusion_model)
-    return latents[0][0] * tokens * width * model.get_dtype_inference().itemsize
+    return shapes[0][0] * tokens * width * model.get_dtype_inference().itemsize
 
 
 def _computed(guider: Any) -> list[list[dict[str, Any]]]:

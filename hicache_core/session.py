@@ -36,6 +36,8 @@ class Session:
     smooth       whether the sampler adds no noise, so that the trend of its directions means something; where it adds
                  some, forecasts had better follow none
     flow         whether noise replaces the picture instead of being added to it (density.py)
+    hindsight    whether every computed tensor is compared with what would have been forecast, for the report; it costs
+                 one anchor more. Adaptive schedules always do
     timeline     keeps the evaluations; its own, if it shall tell a listener of them
 
     ``sigma`` is the noise level of the last evaluation; ``evaluations`` counts them, ``forecasts`` those for which a
@@ -55,6 +57,7 @@ class Session:
         correct_drift: bool = False,
         smooth: bool = True,
         flow: bool = True,
+        hindsight: bool = False,
         timeline: Timeline | None = None,
     ) -> None:
         steps = step_range(sigmas, start_sigma, end_sigma, flow)
@@ -65,6 +68,7 @@ class Session:
         self._trust = TrendTrust() if smooth and settings.stabilizer else None
         self._untold = NONE if settings.stabilizer else FULL
         self.plan = POLICIES[settings.schedule](settings, steps)
+        self._hindsight = hindsight or self.plan.controller is not None
         self._pace = Pace(self.plan, self.total)
         self._cursor = StepCursor(sigmas)
         self._options = BasisOptions(settings.order, settings.contraction, first_ready=settings.warmup_steps - 1)
@@ -137,7 +141,7 @@ class Session:
 
     def make_room(self, key: Key, branches: Iterable[Branch]) -> None:
         """Before the network runs: drop what its answer will push out, unless a hindsight still needs it."""
-        if self.plan.controller is None and self.wants_anchors:
+        if self.wants_anchors and not self._hindsight:
             for branch in branches:
                 if (key, branch) in self._histories:
                     self._histories[key, branch].make_room(self._position, self._keep)
@@ -166,17 +170,18 @@ class Session:
         self._pace.computed(self._step, error)
         self._timeline.mark_error(error)
 
-    def most_held(self, anchor: int, direction: int) -> tuple[int, int]:
+    def most_held(self, anchors: int, answer: int, direction: int) -> tuple[int, int]:
         """How many bytes anchors, and corrector and stabilizer, will hold at most.
 
-        anchor: bytes of what one computed evaluation stores in all histories. direction: bytes of a guided direction.
+        anchors: bytes of one anchor in each history. answer: of those that one call of the network brings. direction:
+        of a guided direction.
         """
         if not self._pace.may_forecast_after(0):
             return 0, 0
-        anchors = self._keep + (self.plan.controller is not None)  # compared with its forecast before one is dropped
+        held = self._keep * anchors + self._hindsight * answer  # compared with its forecast before one is dropped
         both = self._corrector is not None and self._trust is not None  # they share the newest direction
         directions = 3 * (self._corrector is not None) + 2 * (self._trust is not None) - both
-        return anchors * anchor, directions * direction
+        return held, directions * direction
 
     def wants_direction(self, was_forecast: bool) -> bool:
         """Whether ``correct`` has anything to do with the direction of this evaluation."""
@@ -214,9 +219,8 @@ class Session:
         self._histories.clear()
         self._corrector = self._trust = None
         self.plan, self._pace, self._compute = every, Pace(every, self.total), True
-        step = max(0, self._step)
-        self.say_once(f"memory ran out at step {step}: what was kept is dropped, and every step from there on computed")
-        return True
+        at = f"memory ran out at step {max(0, self._step)}"
+        return self.say_once(f"{at}: what was kept is dropped, and every step from there on computed")
 
     def compute_instead(self) -> None:
         """Note that this evaluation is computed after all, after ``give_up``."""
@@ -257,13 +261,9 @@ class Session:
     def _trend(self) -> Trend:
         return self._trust.trend if self._trust is not None else self._untold
 
-    @property
-    def _anchors_needed(self) -> int:
-        return min(self._settings.warmup_steps, self._keep)
-
     def _series(self, history: History, signature: Hashable) -> tuple[Series | None, str]:
         """The forecasts of a branch, and why they must not be used, if so."""
-        if len(history.anchors) < self._anchors_needed:
+        if len(history.anchors) < min(self._settings.warmup_steps, self._keep):
             return None, "too few computed evaluations to forecast from"
         if history.signature != signature:
             return None, "the conditions or the latent changed"
@@ -284,7 +284,7 @@ class Session:
         asked: dict[tuple[Question, Slot], Tensor] = {("magnitude", s): magnitude(t) for s, t in tensors.items()}
         if not history.continues(tensors) or history.newest >= self._position:
             return asked
-        if self.plan.controller is not None:  # what would have been forecast here?
+        if self._hindsight:  # what would have been forecast here?
             series, _ = self._series(history, history.signature)
             if series is not None:
                 asked |= {("error", s): relative_error(t, series.combine(s, t.device)) for s, t in tensors.items()}

@@ -9,22 +9,25 @@ import { addTimeline, refresh } from "./timeline/widget.mjs";
 const LOOK = 2000; // milliseconds
 const EVENTS = ["hicache.started", "hicache.evaluated", "hicache.ended"];
 
+let missed = false; // whether the server was away, which the frontend says; it is asked again
+
 async function loadRuns() {
   const workflow = app.rootGraph?.id;
   if (!workflow) return;
   try {
     const answer = await api.fetchApi(`/hicache/runs?workflow=${encodeURIComponent(workflow)}`);
     if (answer.ok) keepAll(workflow, await answer.json());
+    missed = false;
     refresh();
   } catch {
-    // The server is away; the frontend says so, and the next look finds it.
+    missed = true;
   }
 }
 
 app.registerExtension({
   name: "HiCache",
   setup() {
-    setInterval(() => anyQuiet(app.rootGraph?.id) && loadRuns(), LOOK);
+    setInterval(() => (missed || anyQuiet(app.rootGraph?.id)) && loadRuns(), LOOK);
     for (const event of EVENTS) {
       api.addEventListener(event, ({ detail }) => {
         if (event === "hicache.ended") forgetPlans(); // now the server knows the model

@@ -2,16 +2,11 @@
 
 import json
 import os
-import uuid
 from pathlib import Path
 
 import pytest
 from comfy_client import running_server
-from frontend import find_or_install, opened
-
-REPO = Path(__file__).parents[2]
-EXAMPLES = REPO / "example_workflows"
-SMALL = EXAMPLES / "HiCache on the small bundled Flux.json"
+from frontend import find_or_install, one_picture, opened
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +20,7 @@ def chromium():
 
 @pytest.fixture(scope="session")
 def server():
-    with running_server(Path(os.environ["COMFYUI_PATH"])) as running:
+    with running_server(Path(os.environ["COMFYUI_PATH"]), prepare=one_picture.add_dataset) as running:
         yield running
 
 
@@ -36,21 +31,15 @@ def frontend(request, server, chromium):
         yield tab
 
 
-@pytest.fixture(scope="session")
-def fresh(tmp_path_factory):
-    """Copies a workflow with an id of its own: the server remembers what ran in it, and that is shown before a plan."""
-
-    def copy(workflow):
-        saved = json.loads(workflow.read_text("utf-8")) | {"id": str(uuid.uuid4())}
-        file = tmp_path_factory.mktemp("workflow") / workflow.name
-        file.write_text(json.dumps(saved), "utf-8")
-        return file
-
-    return copy
+@pytest.fixture
+def small(frontend):
+    """The example that runs on any machine, with one picture, opened."""
+    frontend.open_anew(one_picture.example())
+    return frontend
 
 
 @pytest.fixture
-def small(frontend, fresh):
-    """The example that runs on any machine, opened."""
-    frontend.open(fresh(SMALL))
+def six(frontend):
+    """The same with its six pictures, six runs one after the other."""
+    frontend.open_anew(json.loads(one_picture.EXAMPLE.read_text("utf-8")))
     return frontend

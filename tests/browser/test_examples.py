@@ -51,11 +51,11 @@ class Look:
 
 
 @pytest.fixture(scope="module")
-def looks(frontend, fresh):
+def looks(frontend):
     """What every example shows, by title: each is opened once."""
     seen = {}
     for title in BY_TITLE:
-        frontend.open(fresh(FOLDER / f"{title}.json"))
+        frontend.open_anew(load(title))
         frontend.page.wait_for_function(f"() => ({PLANS})().every(text => / steps computed/.test(text))")
         seen[title] = Look(*(frontend.evaluate(script) for script in (TYPES, PLANS, BOXES)), [*frontend.problems])
     return seen
@@ -133,8 +133,8 @@ def test_a_row_that_does_not_fit_is_refused(frontend, wrong, complaint):
 
 @pytest.mark.parametrize("frontend", ["classic"], indirect=True)
 @pytest.mark.parametrize("title", [example.title for example in EXAMPLES if example.run])
-def test_it_runs_to_its_end(frontend, title, fresh):
-    frontend.open(fresh(FOLDER / f"{title}.json"))
+def test_it_runs_to_its_end(frontend, title):
+    frontend.open_anew(load(title))
     frontend.queue()
     frontend.wait_until_idle()
     (entry,) = frontend.evaluate("async () => Object.values(await (await fetch('/history?max_items=1')).json())")

@@ -3,30 +3,9 @@
 import re
 
 import pytest
+from frontend.timeline import BARS, ROOT, label, wait_for
 
 pytestmark = pytest.mark.browser
-
-ROOT = "patchNode().widgets.find(w => w.name === 'timeline').element"
-BARS = f"""() => {{
-  const canvas = {ROOT}.shadowRoot.querySelector('canvas'), context = canvas.getContext('2d');
-  const top = 8 * canvas.height / 40, count = 50, found = [];
-  for (let step = 0; step < count; step++) {{
-    const x = Math.floor((step + 0.4) / count * canvas.width);
-    found.push(context.getImageData(x, top, 1, 1).data[3] > 0 ? 1 : 0);
-  }}
-  return found.join('');
-}}"""
-
-
-def label(frontend):
-    return frontend.evaluate(f"() => {ROOT}.getAttribute('aria-label')")
-
-
-def wait_for(frontend, text):
-    frontend.page.wait_for_function(
-        f"text => {ROOT}.getAttribute('aria-label').includes(text)", arg=text, timeout=60_000, polling=50
-    )
-    return label(frontend)
 
 
 def height(frontend):
@@ -117,14 +96,14 @@ def test_a_page_that_comes_back_shows_the_run(small):
     assert wait_for(small, "20 of 50 computed") == ran
 
 
-def test_a_page_that_comes_back_in_the_middle_follows_the_run_to_its_end(small):
-    workflow = small.evaluate("() => app.graph.serialize()")
-    small.queue()
-    wait_for(small, "Step ")
-    small.load()
-    small.evaluate("async workflow => { await app.loadGraphData(workflow); }", workflow)
-    small.wait_until_idle()
-    wait_for(small, "20 of 50 computed")
+def test_a_page_that_comes_back_in_the_middle_follows_the_run_to_its_end(six):
+    workflow = six.evaluate("() => app.graph.serialize()")
+    six.queue()
+    wait_for(six, "Step ")
+    six.load()
+    six.evaluate("async workflow => { await app.loadGraphData(workflow); }", workflow)
+    six.wait_until_idle()
+    wait_for(six, "20 of 50 computed")
 
 
 def test_another_workflow_with_the_same_node_ids_stays_as_it_is(small):

@@ -181,6 +181,25 @@ def test_adaptive_spends_its_calls_where_the_series_bends():
     assert all(e.error is not None for e in report.evaluations[1:-1] if e.action == "computed")
 
 
+@pytest.mark.parametrize("settings", [presets.speed(2.0), presets.paper(5)])
+def test_hindsight_tells_how_far_off_a_forecast_would_have_been_and_changes_nothing_else(settings):
+    def network(position, sigma):
+        return torch.full((2, 3), 5.0 + math.sin(position))
+
+    outputs, reports = [], []
+    for hindsight in (False, True):
+        session = Session(settings, SIGMAS, hindsight=hindsight)
+        outputs.append([output for output, _ in run(session, network)])
+        reports.append(session.finish())
+    assert all(map(torch.equal, *outputs))
+    assert computed(reports[0]) == computed(reports[1])
+    assert all(e.error is None for e in reports[0].evaluations)
+    last_forecast = max(e.step for e in reports[1].evaluations if e.action == "forecast")
+    compared = [step for step in computed(reports[1])[settings.warmup_steps :] if step < last_forecast]
+    assert [e.step for e in reports[1].evaluations if e.error] == compared
+    assert reports[1].bytes_held == reports[0].bytes_held + outputs[0][0].nbytes
+
+
 def test_finish_drops_every_tensor_even_while_the_session_lives():
     session = Session(presets.speed(2.0), SIGMAS)
     stored = []
@@ -294,13 +313,15 @@ def test_anchors_live_where_they_are_told_to_and_forecasts_are_the_same(settings
     assert all(map(torch.equal, *outputs.values()))
 
 
+@pytest.mark.parametrize("hindsight", [True, False])
 @pytest.mark.parametrize("corrector", [True, False])
 @pytest.mark.parametrize("stabilizer", [True, False])
 @pytest.mark.parametrize("settings", [presets.speed(2.0), presets.adaptive(0.03)])
-def test_the_most_that_will_be_held_is_what_is_held(settings, corrector, stabilizer):
-    session = Session(replace(settings, corrector=corrector, stabilizer=stabilizer), SIGMAS, correct_drift=True)
+def test_the_most_that_will_be_held_is_what_is_held(settings, corrector, stabilizer, hindsight):
+    settings = replace(settings, corrector=corrector, stabilizer=stabilizer)
+    session = Session(settings, SIGMAS, correct_drift=True, hindsight=hindsight)
     size = line(0, 0.0).nbytes
-    most = sum(session.most_held(size, size))
+    most = sum(session.most_held(size, size, size))
     for sigma in SIGMAS[:-1]:
         forecasts = session.forecasts
         output, _ = evaluate(session, sigma)
@@ -310,7 +331,7 @@ def test_the_most_that_will_be_held_is_what_is_held(settings, corrector, stabili
 
 
 def test_a_run_without_forecasts_will_hold_nothing():
-    assert Session(presets.speed(1.0), SIGMAS).most_held(100, 10) == (0, 0)
+    assert Session(presets.speed(1.0), SIGMAS).most_held(100, 100, 10) == (0, 0)
 
 
 def test_after_giving_up_nothing_is_kept_and_everything_computed():

@@ -23,8 +23,8 @@ def test_the_report_counts_what_the_network_ran(flux, job, network_calls, settin
     report = last_report(patched)
     assert report.calls == network_calls.count < job.steps
     assert report.calls + report.forecasts == len(report.evaluations) == job.steps
-    # Of the history (the adaptive schedule compares before it drops), of corrector and stabilizer together; float32.
-    latents = 3 + (settings.schedule == "adaptive") + 3
+    # Of the history, of what is compared with its forecast, of corrector and stabilizer together; float32.
+    latents = 2 + 1 + 4
     assert report.bytes_held == latents * 16 * 16 * 16 * 4
     assert all(e.seconds > 0.0 for e in report.evaluations)
 

@@ -106,7 +106,7 @@ SAMPLERS = [name for name in comfy.samplers.KSAMPLER_NAMES if name not in ("lcm"
 def test_with_every_sampler(flux, job, sampler):
     """Some ask twice at a noise level, and the run keeps two histories."""
     patched = attach(flux, presets.speed(2.0))
-    sample(patched, replace(job, sampler=sampler, steps=8))
+    sample(patched, replace(job, sampler=sampler, steps=16))
     assert last_report(patched).bytes_announced == last_report(patched).bytes_held > 0
 
 

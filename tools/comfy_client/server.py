@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,12 +41,17 @@ class Server:
 
 @contextmanager
 def running_server(
-    host: Path, custom_nodes: Mapping[str, Path] | None = None, seconds_to_start: float = 300, with_pack: bool = True
+    host: Path,
+    custom_nodes: Mapping[str, Path] | None = None,
+    seconds_to_start: float = 300,
+    with_pack: bool = True,
+    prepare: Callable[[Path], None] | None = None,
 ) -> Iterator[Server]:
     """The ComfyUI checkout ``host`` with this pack and further custom node folders, by name, on a free port.
 
-    ``with_pack=False`` leaves this checkout out, for another copy of the pack among the custom nodes. It is stopped
-    on every way out, SIGTERM and Ctrl-C included. Raises ServerError if it does not come up.
+    ``prepare`` may add to the base directory before the start. ``with_pack=False`` leaves this checkout out, for
+    another copy of the pack among the custom nodes. It is stopped on every way out, SIGTERM and Ctrl-C included.
+    Raises ServerError if it does not come up.
     """
     dev = dev_module()
     with TemporaryDirectory(prefix="comfyui-", ignore_cleanup_errors=True) as folder:
@@ -54,6 +59,8 @@ def running_server(
         dev.prepare_base(base)
         if not with_pack:
             (base / "custom_nodes" / "hicache").unlink()
+        if prepare is not None:
+            prepare(base)
         for name, source in (custom_nodes or {}).items():
             shutil.copytree(source, base / "custom_nodes" / name, ignore=shutil.ignore_patterns("__pycache__"))
         server = Server(f"http://127.0.0.1:{port}", base)

@@ -1,5 +1,6 @@
 """Writes example_workflows/: every workflow and its picture, or those with the titles given."""
 
+import json
 import os
 import shutil
 import sys
@@ -39,7 +40,7 @@ def main(titles: list[str]) -> int | str:
             frontend.command("Workspace.ToggleFocusMode")
             for example in chosen:
                 write(frontend, example, FOLDER)
-                frontend.open(FOLDER / f"{example.title}.json")
+                frontend.open(json.loads((FOLDER / f"{example.title}.json").read_text("utf-8")))
                 if example.run:
                     frontend.queue()
                     frontend.wait_until_idle()

@@ -6,11 +6,10 @@ from pathlib import Path
 
 from comfy_client import running_server
 
-from . import find_or_install, opened
+from . import find_or_install, one_picture, opened
 from .film import film
 
 ROOT = Path(__file__).parents[2]
-WORKFLOW = ROOT / "example_workflows" / "HiCache on the small bundled Flux.json"
 OUT = ROOT / "docs" / "img" / "timeline.gif"
 
 
@@ -19,8 +18,12 @@ def main() -> int:
     if chromium is None:
         print("There is no Chromium: install one, `apt-get install chromium` on Debian.", file=sys.stderr)
         return 2
-    with running_server(Path(os.environ["COMFYUI_PATH"])) as server, opened(server.url, chromium, vue=True) as tab:
-        frames = film(tab, WORKFLOW, OUT)
+    host = Path(os.environ["COMFYUI_PATH"])
+    with (
+        running_server(host, prepare=one_picture.add_dataset) as server,
+        opened(server.url, chromium, vue=True) as tab,
+    ):
+        frames = film(tab, one_picture.example(), OUT)
     print(f"{OUT.relative_to(ROOT)}: {frames} frames, {OUT.stat().st_size:,} bytes")
     return 0
 

@@ -2,26 +2,29 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 from .page import Frontend
+from .timeline import label
 
 FRAME = 150  # milliseconds between two frames, and how long each is shown
 LAST = 2500  # milliseconds the end is shown
 COLOURS = 96
 MARGIN = 24  # graph units around the nodes
+SIDE = 256  # pixels of the picture
 SHOWN = ("HiCachePatchModel", "KSampler")
 
 
-def film(frontend: Frontend, workflow: Path, out: Path) -> int:
+def film(frontend: Frontend, workflow: dict[str, Any], out: Path) -> int:
     """Writes an endless GIF and returns its number of frames."""
     frontend.open(workflow)
-    _keep_only_one_picture(frontend)
+    _enlarge(frontend)
     clip = _look_at(frontend)
     frames = [_shot(frontend, clip)] * 5
     frontend.queue()
-    while not _over(frontend):
+    while " saved" not in label(frontend):
         frontend.page.wait_for_timeout(FRAME)
         frames.append(_shot(frontend, clip))
     frontend.wait_until_idle()
@@ -30,13 +33,14 @@ def film(frontend: Frontend, workflow: Path, out: Path) -> int:
     return len(frames)
 
 
-def _keep_only_one_picture(frontend: Frontend) -> None:
-    """Larger, so that the run takes a while: the example samples six small ones."""
+def _enlarge(frontend: Frontend) -> None:
+    """So that the run takes a while."""
     frontend.evaluate(
-        """() => {
+        """side => {
           const size = app.graph.nodes.find(n => n.type === 'EmptySD3LatentImage');
-          for (const side of ['width', 'height']) setWidget(size, side, 512);
-        }"""
+          for (const name of ['width', 'height']) setWidget(size, name, side);
+        }""",
+        SIDE,
     )
 
 
@@ -59,15 +63,6 @@ def _look_at(frontend: Frontend) -> dict[str, float]:
     frontend.page.wait_for_timeout(800)
     x, y, width, height = box
     return {"x": x - MARGIN, "y": y - MARGIN, "width": width + 2 * MARGIN, "height": height + 2 * MARGIN}
-
-
-def _over(frontend: Frontend) -> bool:
-    return frontend.evaluate(
-        """() => {
-          const {element} = patchNode().widgets.find(w => w.name === 'timeline');
-          return / saved/.test(element.getAttribute('aria-label'));
-        }"""
-    )
 
 
 def _shot(frontend: Frontend, clip: dict[str, float]) -> Image.Image:

@@ -3,9 +3,9 @@
 import json
 import tempfile
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import BrowserContext, Page, sync_playwright
@@ -58,13 +58,59 @@ class Frontend:
         self.page.wait_for_timeout(1500)  # the default workflow comes after the page is ready
         self.page.evaluate(HELPERS)
 
-    def open(self, workflow: Path) -> None:
-        """In a tab of the frontend's own, all of it in view."""
-        saved = json.loads(workflow.read_text("utf-8"))
-        self.page.evaluate("async workflow => { await app.loadGraphData(workflow); }", saved)
+    def open(self, workflow: dict[str, Any]) -> None:
+        """A saved workflow, in a tab of the frontend's own, all of it in view."""
+        self.page.evaluate("async workflow => { await app.loadGraphData(workflow); }", workflow)
         self.page.wait_for_timeout(700)
         self.command("Comfy.Canvas.FitView")
         self.page.wait_for_timeout(700)
+
+    def open_anew(self, workflow: dict[str, Any]) -> None:
+        """With an id of its own: the server remembers what ran in a workflow, and that is shown before a plan."""
+        self.open(workflow | {"id": str(uuid.uuid4())})
+
+    def on_screen(self, x: float, y: float) -> tuple[float, float]:
+        """A place in the graph, in pixels of the page."""
+        found = self.page.evaluate(
+            """([x, y]) => {
+              const page = app.canvas.canvas.getBoundingClientRect(), {offset, scale} = app.canvas.ds;
+              return [page.left + (x + offset[0]) * scale, page.top + (y + offset[1]) * scale];
+            }""",
+            [x, y],
+        )
+        return found[0], found[1]
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """With the mouse, in pixels of the page."""
+        mouse = self.page.mouse
+        mouse.move(*start)
+        mouse.down()
+        mouse.move(*end, steps=10)
+        self.page.wait_for_timeout(100)
+        mouse.up()
+        self.page.wait_for_timeout(300)
+
+    def search(self, name: str, x: float, y: float) -> None:
+        """Adds a node as an artist does, at a free place in the graph: a double click, the name, Enter, a click."""
+        place = self.on_screen(x, y)
+        self.page.mouse.dblclick(*place)
+        self.page.get_by_placeholder("Add a node").wait_for()
+        self.page.keyboard.type(name)
+        self.page.wait_for_timeout(1000)
+        self.page.keyboard.press("Enter")
+        self.page.wait_for_timeout(500)
+        self.page.mouse.click(*place)  # until then the node follows the mouse
+        self.page.wait_for_timeout(500)
+
+    def empty_place(self) -> tuple[float, float]:
+        """In pixels of the page, below all nodes."""
+        x, y = self.page.evaluate(
+            """() => {
+              const boxes = app.canvas.graph.nodes.map(n => n.getBounding());
+              return [boxes[0][0], Math.max(...boxes.map(box => box[1] + box[3])) + 60];
+            }"""
+        )
+        return self.on_screen(x, y)
 
     def command(self, name: str) -> None:
         self.page.evaluate("name => app.extensionManager.command.execute(name)", name)

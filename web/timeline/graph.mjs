@@ -3,7 +3,8 @@ import { app } from "../../../scripts/app.js";
 
 const FROM_OUTSIDE = -10; // the node that a subgraph's inputs come from
 const TO_OUTSIDE = -20; // the node that a subgraph's outputs lead to
-const [ACTIVE, MUTED, BYPASSED] = [0, 2, 4];
+const [ACTIVE, MUTED] = [0, 2];
+export const BYPASSED = 4;
 const CARRIERS = ["MODEL", "GUIDER", "*"];
 const SAMPLER_WIDGETS = ["sampler_name", "scheduler", "denoise", "start_at_step", "end_at_step"];
 

@@ -1,5 +1,6 @@
 // The timeline as a widget of a node: state lives in runs.mjs and plan.mjs, so that it may be made anew at any time.
 import { app } from "../../../scripts/app.js";
+import { BYPASSED } from "./graph.mjs";
 import { planOf, questions } from "./plan.mjs";
 import { cellAt, HEIGHT as STRIP, paint } from "./paint.mjs";
 import { nothing, planned, ran } from "./view.mjs";
@@ -77,6 +78,7 @@ class Timeline {
     this.node = node;
     this.runs = runs;
     this.chosen = null; // the sampler that the artist picked, of several
+    this.now = null; // the sampler that is shown
     this.samplers = [];
     this.view = nothing("");
     this.root = document.createElement("div");
@@ -106,7 +108,7 @@ class Timeline {
   update(news) {
     const asked = questions(this.node);
     const say = words();
-    const look = JSON.stringify([asked, this.chosen, say.actions]);
+    const look = JSON.stringify([asked, this.node.mode, this.chosen, say.actions]);
     if (!news && look === this.look) return;
     this.look = look;
     this.view = this.#see(asked, say);
@@ -117,7 +119,10 @@ class Timeline {
   #see(asked, say) {
     const runs = this.runs();
     const now = this.chosen ?? runs.at(-1)?.sampler ?? asked[0]?.sampler;
+    if (now !== this.now) this.view = nothing(""); // or it would stand for this one until its plan is here
+    this.now = now;
     this.samplers = [...new Set([...asked, ...runs].map((one) => one.sampler))];
+    if (this.node.mode === BYPASSED) return nothing(say.bypassed());
     const view = this.#of(
       say,
       asked.find((one) => one.sampler === now),
@@ -140,8 +145,7 @@ class Timeline {
 
   #next() {
     if (this.samplers.length < 2) return;
-    const now = this.chosen ?? this.runs().at(-1)?.sampler ?? this.samplers[0];
-    this.chosen = this.samplers[(this.samplers.indexOf(now) + 1) % this.samplers.length];
+    this.chosen = this.samplers[(this.samplers.indexOf(this.now) + 1) % this.samplers.length];
     this.update(true);
   }
 
