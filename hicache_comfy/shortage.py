@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import comfy.model_management
 import torch
 
 if TYPE_CHECKING:
@@ -13,8 +14,12 @@ if TYPE_CHECKING:
 WORDS = ("out of memory", "not enough memory", "can't allocate memory", "not enough gpu video memory")
 
 
+# The host's own answer, where it has one: it also clears what CUDA keeps of such an error.
+_host_says = getattr(comfy.model_management, "is_oom", lambda error: False)
+
+
 def is_shortage(error: BaseException) -> bool:
-    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
+    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or _host_says(error):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in WORDS)
 
