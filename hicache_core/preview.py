@@ -14,7 +14,7 @@ from .steps import step_range
 class Preview:
     """total     steps of the sampler
     computed  those that are computed for certain, in order
-    fewest    computed steps at least
+    fewest    computed steps if no forecast ever errs
     most      computed steps at most; more than ``fewest`` where the schedule follows what it measures on the way
     message   what the schedule cannot do, else empty
     """

@@ -112,7 +112,7 @@ def test_settings_are_refused_with_one_sentence_or_they_hold(values):
     settings, refusal = tried(Settings, **values)
     event("refused" if refusal else "taken")
     if refusal:
-        assert refusal.split()[0] in values
+        assert refusal.split()[0] in {*values, "steps"}  # a schedule that is listed needs them
         assert is_a_sentence(refusal)
     else:
         assert Settings(**asdict(settings)) == settings
@@ -200,7 +200,7 @@ PROMISES = {
 }
 
 
-@given(kept_settings(), noise_levels(), st.lists(st.floats(0.0, 1e9), min_size=1, max_size=20))
+@given(kept_settings(), noise_levels(), st.lists(st.floats(0.0, 1e9), min_size=1, max_size=20) | st.just([0.0]))
 def test_the_adaptive_pace_never_leaves_a_gap_above_its_limit(settings, sigmas, errors):
     """Nothing is known of the error of the first steps, and anything can be of the others."""
     settings = replace(settings, schedule="adaptive", tolerance=max(settings.tolerance, 1e-9))
@@ -214,7 +214,8 @@ def test_the_adaptive_pace_never_leaves_a_gap_above_its_limit(settings, sigmas, 
     assert computed[: settings.warmup_steps] == list(range(min(settings.warmup_steps, steps.total)))
     assert all(b - a <= settings.max_gap for a, b in pairwise([*computed, steps.total] if computed else [0]))
     preview = look_ahead(settings, sigmas)
-    assert preview.fewest <= len(computed) <= preview.most
+    assert len(computed) <= preview.most
+    assert any(errors) or len(computed) == preview.fewest
 
 
 # --- bases ---
