@@ -13,6 +13,7 @@ if __package__ == "hicache_comfy":
         Timeline,
         look_ahead,
         presets,
+        shown,
     )
 else:
     from ..hicache_core import (
@@ -27,6 +28,7 @@ else:
         Timeline,
         look_ahead,
         presets,
+        shown,
     )
 
 __all__ = [
@@ -41,4 +43,5 @@ __all__ = [
     "Timeline",
     "look_ahead",
     "presets",
+    "shown",
 ]

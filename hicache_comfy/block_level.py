@@ -5,7 +5,7 @@ their own, only read it, and write what they compute to places of their own cond
 """
 
 import inspect
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -62,14 +62,15 @@ class BlockLevel:
 
     def compute(
         self, request: "Request", sigma: float, signatures: Mapping[Branch, Hashable]
-    ) -> tuple[list[Tensor], dict[Branch, dict[str, Tensor]]]:
+    ) -> tuple[list[Tensor], Callable[[], dict[Branch, dict[str, Tensor]]]]:
+        """The host's answer, and what gives what was recorded meanwhile."""
         plan = self._plan(request, recorded={branch: {} for branch in signatures})
         denoised = self._follow(plan, request)
         self.trouble = plan.trouble[0] if plan.trouble else ""
         recorded = {branch: tensors for branch, tensors in plan.recorded.items() if tensors and not plan.trouble}
         if recorded:
             self.served = plan.served | (self.served or set())
-        return denoised, recorded
+        return denoised, lambda: recorded
 
     def _plan(self, request: "Request", **what: Any) -> Plan:
         return Plan(

@@ -1,5 +1,6 @@
 """One evaluation of the model by the sampler: computed or forecast, at the level of the run."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,7 @@ from torch import Tensor
 
 from .conditions import Conds, call_key, replay_keyframes
 from .run import Run, run_of
+from .shortage import spared
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +39,21 @@ class Request:
     def model_options(self) -> dict[str, Any]:
         return self.args[4]
 
+    @property
+    def repeatable(self) -> bool:
+        """Threads of the host's MultiGPU split would keep answers of a call that failed, and give them to the next."""
+        return "multigpu_thread_pool" not in self.model_options
+
     def compute(self) -> list[Tensor]:
         """The host's answer."""
         return self.executor(*self.args, **self.kwargs)
 
 
 def calc_cond_batch(executor: Any, *args: Any, **kwargs: Any) -> list[Tensor]:
-    """CALC_COND_BATCH wrapper, on the sampler's thread: the one place that asks the session."""
+    """CALC_COND_BATCH wrapper, on the sampler's thread: the one place that asks the session.
+
+    If memory runs out, the host computes this evaluation once more, without us.
+    """
     request = Request(executor, args, kwargs)
     run = run_of(request.model_options)
     sigma = float(request.timestep[0]) if run is not None else 0.0
@@ -51,6 +61,15 @@ def calc_cond_batch(executor: Any, *args: Any, **kwargs: Any) -> list[Tensor]:
         return request.compute()
     replay_keyframes(request.model, request.conds, sigma, request.timestep, request.model_options)
     key = run.session.begin(sigma, call_key(request.conds, request.model_options))
+    if not request.repeatable:
+        return _evaluate(run, request, sigma, key)
+    with spared(run):
+        return _evaluate(run, request, sigma, key)
+    run.session.compute_instead()
+    return request.compute()
+
+
+def _evaluate(run: Run, request: Request, sigma: float, key: Hashable) -> list[Tensor]:
     signatures = run.level.signatures(request, sigma)
     series = run.session.forecast(key, signatures)
     if series is not None:
@@ -58,12 +77,14 @@ def calc_cond_batch(executor: Any, *args: Any, **kwargs: Any) -> list[Tensor]:
     if not run.session.wants_anchors:
         return request.compute()
     run.session.make_room(key, signatures)
-    denoised, anchors = run.level.compute(request, sigma, signatures)
-    if signatures and not anchors and run.level.served is None:
-        _fall_back(run)
-        signatures = run.level.signatures(request, sigma)
-        anchors = run.level.anchors(request, sigma, denoised, signatures)
-    run.session.record(key, {branch: (signatures[branch], tensors) for branch, tensors in anchors.items()})
+    denoised, kept = run.level.compute(request, sigma, signatures)
+    with spared(run):  # the answer stands
+        anchors = kept()
+        if signatures and not anchors and run.level.served is None:
+            _fall_back(run)
+            signatures = run.level.signatures(request, sigma)
+            anchors = run.level.anchors(request, sigma, denoised, signatures)
+        run.session.record(key, {branch: (signatures[branch], tensors) for branch, tensors in anchors.items()})
     return denoised
 
 

@@ -4,7 +4,8 @@ from typing import Any
 
 from torch import Tensor
 
-from .run import run_of
+from .run import Run, run_of
+from .shortage import spared
 
 
 def predict_noise(executor: Any, *args: Any, **kwargs: Any) -> Tensor:
@@ -19,9 +20,17 @@ def predict_noise(executor: Any, *args: Any, **kwargs: Any) -> Tensor:
     was_forecast = session.forecasts > forecasts
     if session.evaluations == evaluations or not session.wants_direction(was_forecast):
         return denoised
-    addition = session.correct(run.direction(x, denoised), was_forecast)
+    with spared(run):
+        return _corrected(run, x, denoised, was_forecast)
+    return denoised
+
+
+def _corrected(run: Run, x: Tensor, denoised: Tensor, was_forecast: bool) -> Tensor:
+    addition = run.session.correct(run.direction(x, denoised), was_forecast)
     if addition is None:
         return denoised
-    shift = addition.mul_(session.sigma)
-    run.shift = None if session.ends_here else shift
-    return denoised - shift
+    shift = addition.mul_(run.session.sigma)
+    corrected = denoised - shift
+    run.shift = None if run.session.ends_here else shift
+    run.session.corrected()
+    return corrected

@@ -19,6 +19,7 @@ from .plan import computing_all, forecast_range
 from .reports import store_report
 from .run import Run
 from .samplers import SamplerRule, rule_of
+from .shortage import spared
 
 log = logging.getLogger("hicache")
 
@@ -31,7 +32,9 @@ def sample_with_session(patch: Patch, executor: Any, *args: Any, **kwargs: Any) 
     teller = Teller(patch.on_event)
     run = _start(patch, guider, rule, call.arguments["sigmas"].tolist(), Timeline(teller.evaluated))
     mask = call.arguments.get("denoise_mask")
-    run.mask = None if mask is None else mask > 0.0
+    if mask is not None:
+        with spared(run):
+            run.mask = mask > 0.0
     settle(run, patch.settings, guider, call.arguments["noise"], call.arguments.get("latent_shapes"), rule.asks)
     if mask is None:  # with a mask the host blends what is kept in after us
         call.arguments["callback"] = run.preview(call.arguments.get("callback"))

@@ -1,7 +1,8 @@
 """Forecast the model's output for every condition: any architecture, no network and no ControlNet on a skipped step."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -36,9 +37,10 @@ class OutputLevel:
 
     def compute(
         self, request: "Request", sigma: float, signatures: Mapping[int, Hashable]
-    ) -> tuple[list[Tensor], dict[int, dict[str, Tensor]]]:
+    ) -> tuple[list[Tensor], Callable[[], dict[int, dict[str, Tensor]]]]:
+        """The host's answer, and what gives the anchors of it."""
         denoised = request.compute()
-        return denoised, self.anchors(request, sigma, denoised, signatures)
+        return denoised, partial(self.anchors, request, sigma, denoised, signatures)
 
     def anchors(
         self, request: "Request", sigma: float, denoised: list[Tensor], signatures: Mapping[int, Hashable]

@@ -10,7 +10,7 @@ import comfy.samplers
 from comfy.model_patcher import ModelPatcher
 from comfy.model_sampling import CONST, ModelSamplingDiscreteFlow
 
-from ._core import Preview, Settings, look_ahead
+from ._core import Preview, Settings, look_ahead, shown
 from .samplers import SamplerRule, rule_of
 
 
@@ -47,14 +47,14 @@ class Sampling:
         for name, low, high in (("steps", 1, _MOST), ("start_at_step", 0, _MOST), ("end_at_step", 0, _MOST)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-                raise ValueError(f"{name} is {value!r}: it must be a whole number from {low} to {high}.")
+                raise ValueError(f"{name} is {shown(value)}: it must be a whole number from {low} to {high}.")
         if not isinstance(self.denoise, int | float) or not 0.0 <= self.denoise <= 1.0:
-            raise ValueError(f"denoise is {self.denoise!r}: it must be a number from 0 to 1.")
+            raise ValueError(f"denoise is {shown(self.denoise)}: it must be a number from 0 to 1.")
         if self.denoise > 0.0 and self.steps / self.denoise > _MOST:
             raise ValueError(f"denoise is {self.denoise}: with {self.steps} steps it must be larger.")
         for name in ("sampler_name", "scheduler"):
             if not isinstance(getattr(self, name), str):
-                raise ValueError(f"{name} is {getattr(self, name)!r}: it must be a name.")
+                raise ValueError(f"{name} is {shown(getattr(self, name))}: it must be a name.")
 
     @property
     def rule(self) -> SamplerRule:

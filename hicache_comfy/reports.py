@@ -27,7 +27,7 @@ def last_report(model: ModelPatcher, samplers: Iterable[str] = ()) -> RunReport 
 
     samplers: ids of nodes; the latest run of the first of them that has sampled with the model is preferred.
     """
-    patch = model.get_attachment(KEY)
+    patch = model.get_attachment(KEY) if isinstance(model, ModelPatcher) else None  # a prompt may hold anything here
     with _lock:
         mine = [(node, report) for key, node, report in reversed(_reports) if patch is not None and key == patch.id]
     by_node = {node: report for node, report in reversed(mine)}

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ._core import Session
 from .patch import KEY
+from .shortage import spared
 
 
 @dataclass(slots=True)
@@ -35,7 +36,13 @@ class Run:
         """The step callback, shown the denoised image as it was before the corrector."""
         if callback is None:
             return None
-        return lambda step, x0, *rest: callback(step, x0 if self.shift is None else x0 + self.shift, *rest)
+        return lambda step, x0, *rest: callback(step, self._shown(x0), *rest)
+
+    def _shown(self, x0: Tensor) -> Tensor:
+        if self.shift is not None:
+            with spared(self):
+                return x0 + self.shift
+        return x0
 
 
 def run_of(model_options: dict[str, Any]) -> Run | None:

@@ -6,7 +6,7 @@ from .preview import Preview, look_ahead
 from .report import Evaluation, RunReport
 from .schedule import Plan
 from .session import Session
-from .settings import CACHE_DEVICES, LEVELS, RANGES, Settings, SettingsError, parse_steps
+from .settings import CACHE_DEVICES, LEVELS, RANGES, Settings, SettingsError, parse_steps, shown
 from .timeline import Timeline
 
 __all__ = [
@@ -26,4 +26,5 @@ __all__ = [
     "look_ahead",
     "parse_steps",
     "presets",
+    "shown",
 ]

@@ -114,6 +114,26 @@ class History:
         return Series(tuple(self.anchors), weights, tuple(shares))
 
 
+class Histories(dict[Hashable, History]):
+    """All histories of a run by key. span: computed positions after which one without a new anchor is forgotten."""
+
+    def __init__(self, span: int) -> None:
+        super().__init__()
+        self._recorded: deque[float] = deque(maxlen=span)
+
+    def clear(self) -> None:
+        super().clear()
+        self._recorded.clear()
+
+    def forget_abandoned(self, position: float) -> None:
+        """Note a computed position. Context windows that move leave histories behind at every step."""
+        if position not in self._recorded:
+            self._recorded.append(position)
+        if len(self._recorded) == self._recorded.maxlen:
+            for key in [key for key, history in self.items() if history.newest <= self._recorded[0]]:
+                del self[key]
+
+
 @dataclass(frozen=True, slots=True)
 class Series:
     """The forecasts of a branch at one position. Safe to read from any thread.

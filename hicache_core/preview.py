@@ -14,7 +14,7 @@ from .steps import step_range
 class Preview:
     """total     steps of the sampler
     computed  those that are computed for certain, in order
-    fewest    computed steps at least
+    fewest    computed steps if no forecast ever errs
     most      computed steps at most; more than ``fewest`` where the schedule follows what it measures on the way
     message   what the schedule cannot do, else empty
     """
@@ -36,16 +36,16 @@ def look_ahead(
     """The same plan as a ``Session`` with these arguments makes."""
     steps = step_range(sigmas, start_sigma, end_sigma, flow)
     plan = POLICIES[settings.schedule](settings, steps)
-    fewest = _fewest(plan, steps.total)
+    fewest = _fewest(plan, steps.total, unknown=min(settings.warmup_steps, settings.anchors))
     most = fewest if plan.controller is None else steps.total
     return Preview(steps.total, tuple(sorted(plan.computed)), fewest, most, plan.message)
 
 
-def _fewest(plan: Plan, total: int) -> int:
-    """Computed steps if no forecast ever errs."""
+def _fewest(plan: Plan, total: int, unknown: int) -> int:
+    """Computed steps if no forecast ever errs; of the first ``unknown`` ones no error is known."""
     pace, calls = Pace(plan, total), 0
     for step in range(total):
         if pace.must_compute(step):
-            pace.computed(step, 0.0)
+            pace.computed(step, 0.0 if calls >= unknown else None)
             calls += 1
     return calls

@@ -1,7 +1,7 @@
 """One sampling run: where it stands, what it decided, what it remembers. Built anew for every run, never reset."""
 
 import math
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Literal
 
@@ -10,11 +10,11 @@ from torch import Tensor
 
 from .basis import ANALYTIC, BASES, BasisOptions
 from .corrector import DriftCorrector
-from .history import Anchor, History, Series, Slot
+from .history import Anchor, Histories, History, Series, Slot
 from .measure import fetch, magnitude, relative_error, token_norm
 from .pace import Pace
 from .report import RunReport
-from .schedule import POLICIES
+from .schedule import POLICIES, Plan
 from .settings import Settings
 from .steps import StepCursor, step_range
 from .timeline import Timeline
@@ -72,10 +72,9 @@ class Session:
         self._cursor = StepCursor(sigmas)
         self._options = BasisOptions(settings.order, settings.contraction, first_ready=settings.warmup_steps - 1)
         self._keep = settings.anchors
-        self._histories: dict[Key, History] = {}
+        self._histories = Histories(self._keep + 2)
         self._ordinals: Counter[Hashable] = Counter()
         self._timeline = timeline or Timeline()
-        self._recorded: deque[float] = deque(maxlen=self._keep + 2)
         self._messages = [self.plan.message] if self.plan.message else []
         self._bytes_held = 0
         self._held_on: set[str] = set()
@@ -96,7 +95,6 @@ class Session:
         position, rose = self._cursor.locate(sigma)
         if rose:
             self._histories.clear()
-            self._recorded.clear()
             self._corrector = DriftCorrector(self._sigmas) if self._corrector else None
             self._trust = TrendTrust() if self._trust else None
             self._pace = Pace(self.plan, self.total)
@@ -166,7 +164,7 @@ class Session:
         for (branch, what, slot), value in answers.items():
             if what == "trend":
                 histories[branch].follow_trend(slot, value)
-        self._forget_abandoned()
+        self._histories.forget_abandoned(self._position)
         error = max((value for (_, what, _), value in answers.items() if what == "error"), default=None)
         self._pace.computed(self._step, error)
         self._timeline.mark_error(error)
@@ -206,10 +204,26 @@ class Session:
             self._trust.computed(self._position, direction)
         if self._corrector is None:
             return None
-        addition = self._corrector.computed(self._step, direction, self._trend)
-        if addition is not None:
-            self._timeline.mark_corrected()
-        return addition
+        return self._corrector.computed(self._step, direction, self._trend)
+
+    def corrected(self) -> None:
+        """Note that what ``correct`` returned was added."""
+        self._timeline.mark_corrected()
+
+    def give_up(self) -> bool:
+        """For want of memory, drop every tensor and compute every step from here on; False if that was so before."""
+        every = Plan(frozenset(range(self.total)))
+        if self.plan.controller is None and self.plan.computed >= every.computed:
+            return False
+        self._histories.clear()
+        self._corrector = self._trust = None
+        self.plan, self._pace, self._compute = every, Pace(every, self.total), True
+        at = f"memory ran out at step {max(0, self._step)}"
+        return self.say_once(f"{at}: what was kept is dropped, and every step from there on computed")
+
+    def compute_instead(self) -> None:
+        """Note that this evaluation is computed after all, after ``give_up``."""
+        self._timeline.mark("computed")
 
     @property
     def ends_here(self) -> bool:
@@ -228,10 +242,8 @@ class Session:
         self._histories.clear()
         self._corrector = self._trust = None
         evaluations = self._timeline.close()
-        refused = Counter(e.reason for e in evaluations if e.action == "refused")
-        messages = (f"{count} planned forecasts were computed instead: {why}" for why, count in refused.items())
-        device = ", ".join(sorted(self._held_on))
-        return RunReport(evaluations, self._bytes_held, (*self._messages, *messages), device=device)
+        messages = (*self._messages, *self._timeline.refusals)
+        return RunReport(evaluations, self._bytes_held, messages, device=", ".join(sorted(self._held_on)))
 
     def _nbytes(self) -> int:
         guided = (t for held in (self._corrector, self._trust) if held is not None for t in held.tensors)
@@ -243,17 +255,6 @@ class Session:
             tensors = {slot: tensor.to(self.storage) for slot, tensor in tensors.items()}
         self._held_on |= {str(tensor.device) for tensor in tensors.values()}
         return tensors
-
-    def _forget_abandoned(self) -> None:
-        """Drop histories without a new anchor for as many computed positions as a history holds, and one more.
-
-        Context windows that move leave such histories behind at every step.
-        """
-        if self._position not in self._recorded:
-            self._recorded.append(self._position)
-        if len(self._recorded) == self._recorded.maxlen:
-            horizon = self._recorded[0]
-            self._histories = {k: h for k, h in self._histories.items() if h.newest > horizon}
 
     @property
     def _trend(self) -> Trend:

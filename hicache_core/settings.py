@@ -1,6 +1,5 @@
 """What the user chose: frozen, validated on construction, shared freely between runs and threads."""
 
-import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import cast
@@ -29,6 +28,10 @@ RANGES: dict[str, tuple[float, float]] = {
     "end_percent": (0.0, 1.0),
     "explosion_limit": (1.0, 1000.0),
 }
+
+
+LONGEST = 80  # characters of a value in a message
+HOW = "write whole numbers and ranges, such as 0, 4, 8-10."
 
 
 class SettingsError(ValueError):
@@ -111,38 +114,59 @@ class Settings:
 
 def _one_of(name: str, value: object, allowed: Collection[str]) -> None:
     if not isinstance(value, str) or value not in allowed:
-        raise SettingsError(f"{name} is {value!r}: choose one of {', '.join(allowed)}.")
+        raise SettingsError(f"{name} is {shown(value)}: choose one of {', '.join(allowed)}.")
 
 
 def _step_list(steps: object, needed: bool) -> None:
     numbers = cast("tuple[object, ...]", steps) if isinstance(steps, tuple) else (None,)
     if not all(isinstance(k, int) and not isinstance(k, bool) and k >= 0 for k in numbers):
-        raise SettingsError(f"steps is {steps!r}: it must be a tuple of whole numbers, 0 for the first step.")
+        raise SettingsError(
+            f"steps is {shown(cast(object, steps))}: it must be a tuple of whole numbers, 0 for the first step."
+        )
     if needed and not steps:
         raise SettingsError("steps is empty: list the steps to compute, such as 0, 4, 8-10.")
 
 
 def _switch(name: str, value: object) -> None:
     if not isinstance(value, bool):
-        raise SettingsError(f"{name} is {value!r}: it must be True or False.")
+        raise SettingsError(f"{name} is {shown(value)}: it must be True or False.")
 
 
-def parse_steps(text: str) -> tuple[int, ...]:
+def parse_steps(text: object) -> tuple[int, ...]:
     """Steps written as "0, 4, 8-10", in order and without repeats. Raises SettingsError if it is something else."""
-    found: set[int] = set()
+    if not isinstance(text, str):
+        raise SettingsError(f"steps is {shown(text)}: {HOW}")
+    found = bytearray(MOST_STEPS)  # a text full of long ranges is soon read
     for part in filter(None, (piece.strip() for piece in text.split(","))):
-        first, dash, last = (piece.strip() for piece in part.partition("-"))
-        if not (first.isdecimal() and (last.isdecimal() if dash else True)) or (dash and int(last) < int(first)):
-            raise SettingsError(f"steps has {part!r} in it: write whole numbers and ranges, such as 0, 4, 8-10.")
-        if int(last or first) >= MOST_STEPS:
-            raise SettingsError(f"steps has {part!r} in it: the highest step is {MOST_STEPS - 1}.")
-        found.update(range(int(first), int(last or first) + 1))
-    return tuple(sorted(found))
+        first, last = _ends(part)
+        found[first : last + 1] = b"\1" * (last + 1 - first)
+    return tuple(step for step, listed in enumerate(found) if listed)
+
+
+def _ends(part: str) -> tuple[int, int]:
+    first, dash, last = (piece.strip() for piece in part.partition("-"))
+    last = last if dash else first
+    if not (first.isdecimal() and last.isdecimal()):
+        raise SettingsError(f"steps has {shown(part)} in it: {HOW}")
+    if max(len(first), len(last)) > 9 or int(last) >= MOST_STEPS:  # int() reads no number of thousands of digits
+        raise SettingsError(f"steps has {shown(part)} in it: the highest step is {MOST_STEPS - 1}.")
+    if int(last) < int(first):
+        raise SettingsError(f"steps has {shown(part)} in it: {HOW}")
+    return int(first), int(last)
+
+
+def shown(value: object) -> str:
+    """A value for a message: short, in one line, whatever it is."""
+    try:
+        text = repr(value)
+    except Exception:  # Python writes no number of more than 4300 digits
+        text = f"a {type(value).__name__} that is too long to show"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def _within(name: str, value: object, low: float, high: float) -> None:
     whole = isinstance(low, int)
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-        raise SettingsError(f"{name} is {value!r}: it must be a {'whole ' * whole}number from {low} to {high}.")
-    if not (math.isfinite(value) and low <= value <= high):
-        raise SettingsError(f"{name} is {value}: it must be from {low} to {high}.")
+        raise SettingsError(f"{name} is {shown(value)}: it must be a {'whole ' * whole}number from {low} to {high}.")
+    if not low <= value <= high:  # nor is nan
+        raise SettingsError(f"{name} is {shown(value)}: it must be from {low} to {high}.")

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -41,6 +42,12 @@ class Timeline:
     def mark_corrected(self) -> None:
         assert self._open is not None
         self._open = replace(self._open, corrected=True)
+
+    @property
+    def refusals(self) -> list[str]:
+        """How many planned forecasts were computed, a sentence for every reason."""
+        refused = Counter(e.reason for e in self._closed if e.action == "refused")
+        return [f"{count} planned forecasts were computed instead: {why}" for why, count in refused.items()]
 
     def close(self) -> tuple[Evaluation, ...]:
         """Close the open evaluation, if any, and return all of them."""

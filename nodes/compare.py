@@ -6,6 +6,7 @@ from typing import Any
 from comfy_api.latest import io, ui
 from torch import Tensor
 
+from ..hicache_core import shown
 from ..hicache_core.metrics import psnr, ssim
 from .plots import amplified, draw_difference
 
@@ -13,6 +14,9 @@ SMALLEST = 11  # pixels a side, the window of SSIM
 
 
 def _refuse_unlike(first: Tensor, second: Tensor) -> None:
+    for value in (first, second):
+        if not isinstance(value, Tensor):  # a prompt may hold anything here
+            raise TypeError(f"HiCache Compare needs two IMAGEs and got {shown(value)}: connect them.")
     if first.shape != second.shape:
         sizes = [f"{t.shape[0]} of {t.shape[2]}x{t.shape[1]}" for t in (first, second)]
         raise ValueError(f"HiCache Compare needs pictures of one size and number and got {sizes[0]} and {sizes[1]}.")

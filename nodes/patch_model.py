@@ -8,7 +8,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..hicache_comfy import attach, remember_model, show
-from ..hicache_core import RANGES, Settings, presets
+from ..hicache_core import RANGES, Settings, presets, shown
 from ..hicache_core.schedule import POLICIES
 from .settings import SettingsType, complaint
 
@@ -118,7 +118,9 @@ class HiCachePatchModel(io.ComfyNode):
     def execute(
         cls, model: Any, mode: str, speed: float, tolerance: float, settings: Settings | None = None
     ) -> io.NodeOutput:
-        node = str(cls.hidden.unique_id)
+        if settings is not None and not isinstance(settings, Settings):  # a prompt may hold anything here
+            raise TypeError(f"settings is {shown(settings)}: connect HiCache Settings, or nothing.")
+        node = str(cls.hidden.unique_id) if cls.hidden else ""  # a script that calls the node has none
         patched = attach(model, modes()[mode].settings(settings, speed, tolerance), on_event=partial(show, node))
         remember_model(node, model)
         return io.NodeOutput(patched)

@@ -3,39 +3,66 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 
 from ..hicache_comfy import Sampling, plan_ahead, runs_of
+from ..hicache_core import Settings, shown
 from .patch_model import modes
-from .settings import complaint, from_widgets
+from .settings import from_widgets
 
 _LONGEST = 16_384  # bytes of a question
+_MOST_WAITING = 64  # questions
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 async def plan(request: web.Request) -> web.Response:
     """POST the widgets of the Patch node, of HiCache Settings (or null) and of the sampler: the steps to compute."""
     if (request.content_length or _LONGEST + 1) > _LONGEST:
-        return _refusal(f"The question is longer than {_LONGEST} bytes.")
+        return _refusal(f"The question is longer than {_LONGEST} bytes, or does not say how long it is.")
+    if "Content-Encoding" in request.headers:  # a few bytes may unpack to gigabytes
+        return _refusal("The question is packed: send it as it is.")
+    if _planner.waiting >= _MOST_WAITING:
+        return _refusal(f"{_MOST_WAITING} questions are waiting already: ask again later.", status=429)
     try:
-        answer = await asyncio.to_thread(_plan, **json.loads(await request.read()))
+        answer = await _planner.ask(json.loads(await request.read()))
     except (TypeError, ValueError, RecursionError) as error:  # SettingsError is a ValueError
         return _refusal(str(error))
     return web.json_response(answer)
 
 
+class _Planner:
+    """One plan at a time, in a thread of its own: the server has pictures to make, and other things for its threads.
+
+    The longest plan, of 10,000 steps, takes half a second, most of it in the host's own noise levels.
+    """
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="hicache-plan")
+        self.waiting = 0
+
+    async def ask(self, question: Any) -> dict[str, Any]:
+        self.waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, partial(_plan, **question))
+        finally:
+            self.waiting -= 1
+
+
+_planner = _Planner()
+
+
 def _plan(
     mode: str, speed: float, tolerance: float, sampling: dict[str, Any], settings: Any = None, node: str = ""
 ) -> dict[str, Any]:
-    wrong = complaint(speed=speed, tolerance=tolerance)
-    if wrong is not True:
-        raise ValueError(wrong)
+    Settings(speed=speed, tolerance=tolerance)  # they are validated here whatever the mode uses of them
     offered = modes()
     if not isinstance(mode, str) or mode not in offered:
-        raise ValueError(f"mode is {mode!r}: choose one of {', '.join(offered)}.")
+        raise ValueError(f"mode is {shown(mode)}: choose one of {', '.join(offered)}.")
     chosen = None if settings is None else from_widgets(**settings)
     return asdict(plan_ahead(offered[mode].settings(chosen, speed, tolerance), Sampling(**sampling), str(node)))
 
@@ -45,8 +72,8 @@ async def runs(request: web.Request) -> web.Response:
     return web.json_response(runs_of(request.query.get("workflow", "")))
 
 
-def _refusal(reason: str) -> web.Response:
-    return web.json_response({"error": reason}, status=400)
+def _refusal(reason: str, status: int = 400) -> web.Response:
+    return web.json_response({"error": reason}, status=status)
 
 
 ROUTES: dict[tuple[str, str], Handler] = {("POST", "/hicache/plan"): plan, ("GET", "/hicache/runs"): runs}

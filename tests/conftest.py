@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"  # of servers and other children: as many tests run at once as there are cores
@@ -22,6 +23,16 @@ BUDGETS = {  # seconds of one core that a suite may take on the machine of CI; p
     "test_registry.py": 90,
     "core": 30,
 }
+
+
+EXAMPLES = {"short": 60, "long": 3000}  # of every fuzz test: always the same few, or many new ones
+
+
+def pytest_configure(config):
+    quiet = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
+    settings.register_profile("short", derandomize=True, max_examples=EXAMPLES["short"], **quiet)
+    settings.register_profile("long", max_examples=EXAMPLES["long"], print_blob=True, **quiet)
+    settings.load_profile("long" if config.getoption("--long") else "short")
 
 
 def suite_of(path: Path) -> str:

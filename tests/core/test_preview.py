@@ -43,3 +43,14 @@ def test_an_adaptive_run_stays_between_the_bounds(errors):
 
 def test_no_steps():
     assert look_ahead(Settings(), []).total == 0
+
+
+def test_fewest_is_what_a_run_without_errors_computes():
+    """Of the first step nothing can be measured."""
+    settings = replace(presets.adaptive(1.0), warmup_steps=1)
+    sigmas = [1.0, 1.0, 0.5, 0.0]
+    pace = Pace(Session(settings, sigmas).plan, 3)
+    assert pace.must_compute(0)
+    pace.computed(0, None)
+    assert [pace.must_compute(step) for step in (1, 2)] == [False, True]
+    assert look_ahead(settings, sigmas).fewest == 2

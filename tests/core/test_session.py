@@ -332,3 +332,47 @@ def test_the_most_that_will_be_held_is_what_is_held(settings, corrector, stabili
 
 def test_a_run_without_forecasts_will_hold_nothing():
     assert Session(presets.speed(1.0), SIGMAS).most_held(100, 100, 10) == (0, 0)
+
+
+def test_after_giving_up_nothing_is_kept_and_everything_computed():
+    session = Session(Settings(schedule="interval", interval=3), SIGMAS, correct_drift=True)
+    for sigma in SIGMAS[:5]:
+        output, ran = evaluate(session, sigma)
+        session.correct(output.clone(), not ran)
+    assert session.give_up()
+    assert session._nbytes() == 0
+    assert not session.wants_anchors
+    assert not session.wants_direction(was_forecast=True)
+    for sigma in SIGMAS[5:-1]:
+        _, ran = evaluate(session, sigma)
+        assert ran
+    evaluate(session, 1.0)  # a noise level that rises starts over, but not the forecasts
+    assert evaluate(session, SIGMAS[1])[1]
+    report = session.finish()
+    assert report.messages == (
+        "memory ran out at step 4: what was kept is dropped, and every step from there on computed",
+    )
+    assert [e.step for e in report.evaluations if e.action == "forecast"] == [1, 2, 4]
+
+
+@pytest.mark.parametrize("settings", [presets.speed(1.0), presets.adaptive(0.0)])
+def test_there_is_nothing_to_give_up_where_everything_is_computed(settings):
+    session = Session(settings, SIGMAS)
+    evaluate(session, SIGMAS[0])
+    assert not session.give_up()
+    assert not any("memory" in message for message in session.finish().messages)
+
+
+def test_it_is_given_up_once():
+    session = Session(presets.adaptive(0.01), SIGMAS)
+    assert session.give_up()
+    assert not session.give_up()
+
+
+def test_a_forecast_that_was_given_up_counts_as_computed():
+    session = Session(Settings(schedule="interval", interval=3), SIGMAS)
+    for sigma in SIGMAS[:2]:
+        evaluate(session, sigma)
+    session.give_up()
+    session.compute_instead()
+    assert [e.action for e in session.finish().evaluations] == ["computed", "computed"]

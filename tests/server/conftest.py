@@ -95,6 +95,11 @@ def host(request, checkout):
 
 
 @pytest.fixture(scope="session")
+def custom_nodes():
+    return CUSTOM_NODES
+
+
+@pytest.fixture(scope="session")
 def workflow():
     """The shipped example, as saved by the frontend."""
     return json.loads(EXAMPLE.read_text("utf-8"))

@@ -12,7 +12,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
@@ -28,8 +28,11 @@ class ServerError(Exception):
 
 @dataclass(frozen=True)
 class Server:
+    """process: its child process; None where somebody else started it."""
+
     url: str
     base: Path
+    process: subprocess.Popen | None = None
 
     @property
     def log(self) -> str:
@@ -64,7 +67,7 @@ def running_server(
         command = dev.server_command(Path(sys.executable), host.resolve(), base, port)
         with _child(command, base) as process:
             _wait_until_up(process, server, seconds_to_start)
-            yield server
+            yield replace(server, process=process)
 
 
 def _log_file(base: Path) -> Path:
