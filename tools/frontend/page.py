@@ -97,8 +97,10 @@ class Frontend:
         self.page.mouse.dblclick(*place)
         self.page.get_by_placeholder("Add a node").wait_for()
         self.page.keyboard.type(name)
-        self.page.wait_for_timeout(1000)
+        first = "document.querySelector('[data-testid=result-item]')?.textContent.startsWith(name)"
+        self.page.wait_for_function(f"name => {first}", arg=name)
         self.page.keyboard.press("Enter")
+        self.page.get_by_placeholder("Add a node").wait_for(state="detached")
         self.page.wait_for_timeout(500)
         self.page.mouse.click(*place)  # until then the node follows the mouse
         self.page.wait_for_timeout(500)
