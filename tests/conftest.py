@@ -39,14 +39,24 @@ def suite_of(path: Path) -> str:
     return path.relative_to(HERE).parts[0]
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
+    """What takes longest comes first."""
+    items.sort(key=lambda item: (item.path.name != FIRST, suite_of(item.path) not in SHARED))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
     """Tests of one file share a worker and its fixtures; so do all server tests and all browser tests, which start a
-    server once. The longest of these come first."""
-    items.sort(key=lambda item: (item.path.name != FIRST, suite_of(item.path) != "browser"))
-    for item in items:
-        suite = suite_of(item.path)
-        item.add_marker(pytest.mark.xdist_group(suite if suite in SHARED else str(item.path)))
+    server once. Not by xdist_group, which has no effect with this version of pytest."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class BySuite(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.partition("::")[0]
+            suite = suite_of(HERE.parent / file)
+            return suite if suite in SHARED else file
+
+    return BySuite(config, log)
 
 
 def pytest_terminal_summary(terminalreporter):

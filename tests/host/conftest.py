@@ -7,6 +7,8 @@ from contextlib import contextmanager
 import pytest
 from small_models import sampling
 
+import utils.json_util  # noqa: F401  isort: skip  before the host's nodes.py puts another utils in front of it
+
 
 @pytest.fixture(scope="session")
 def host_version():

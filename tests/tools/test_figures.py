@@ -20,7 +20,7 @@ def drawn(tmp_path_factory):
 
 
 def test_the_documents_show_the_figures_that_are_drawn(drawn):
-    shown = {name for page in DOCS.glob("*.md") for name in re.findall(r"\(img/([^)]+)\)", page.read_text("utf-8"))}
+    shown = {name for page in DOCS.glob("*.md") for name in re.findall(r"\(img/([^)/]+)\)", page.read_text("utf-8"))}
     assert {path.name for path in drawn.iterdir()} == shown - DRAWN_ELSEWHERE
 
 
