@@ -109,7 +109,7 @@ def bytes_and_imports(gpu: Data | None, cpu: Data) -> Iterator[Line]:
         "< 10 MB",
         peak,
         f"{held / 1e6:.1f} MB",
-        "two anchors, four directions in float32",
+        "two anchors, one answer compared with its forecast, four directions, in float32",
     )
     peak = of_gpu(gpu, "stack, speed 5", "peak", "{:.0f} MiB of peak memory more")
     yield (
