@@ -67,7 +67,7 @@ def replay_state_callbacks(model: Any, timestep: Tensor, model_options: dict[str
 
 @lru_cache(maxsize=8)
 def _parameters(function: Callable[..., Any]) -> int:
-    """Cached, because to look takes as long as all the rest of a forecast step."""
+    """Cached: looking is slow beside the little that a forecast step does."""
     return len(inspect.signature(function).parameters)
 
 

@@ -38,7 +38,7 @@ async def plan(request: web.Request) -> web.Response:
 class _Planner:
     """One plan at a time, in a thread of its own: the server has pictures to make, and other things for its threads.
 
-    The longest plan, of 10,000 steps, takes half a second, most of it in the host's own noise levels.
+    Long plans take a while, most of it in the host's own noise levels.
     """
 
     def __init__(self) -> None:

@@ -1,8 +1,12 @@
 """The small Flux in the host's own code, and a counter inside its network."""
 
+import asyncio
 import gc
+import importlib.util
+import sys
 import weakref
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from small_models import sampling
@@ -15,6 +19,29 @@ def host_version():
     from comfyui_version import __version__
 
     return __version__
+
+
+@pytest.fixture(scope="module")
+def pack():
+    """The pack as the host imports it: a package of its own with everything inside, ``pack.nodes`` and so on."""
+    name, root = "hicache_pack", Path(__file__).parents[2]
+    spec = importlib.util.spec_from_file_location(name, root / "__init__.py", submodule_search_locations=[str(root)])
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    importlib.import_module(f"{name}.nodes.routes")  # as its on_load does
+    yield module
+    for one in [one for one in sys.modules if one == name or one.startswith(f"{name}.")]:
+        del sys.modules[one]
+
+
+@pytest.fixture(scope="module")
+def nodes(pack):
+    """The node classes by id, as the host gets them."""
+
+    async def offered():
+        return await (await pack.comfy_entrypoint()).get_node_list()
+
+    return {node.GET_SCHEMA().node_id: node for node in asyncio.run(offered())}
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,6 @@
 """What HiCache may cost: reads from the device, bytes, modules, leaks. Seconds are measured in benchmarks/."""
 
-import asyncio
 import gc
-import importlib.util
 import itertools
 import json
 import os
@@ -148,25 +146,6 @@ def test_the_pack_imports_nothing_but_itself_the_host_and_pillow():
     assert {name.partition(".")[0] for name in new} - {"pack", "PIL", *host, *sys.stdlib_module_names} == set()
 
 
-@pytest.fixture
-def patch_node(monkeypatch):
-    """HiCache Patch Model as the host imports it, with the id of a node in a graph."""
-    spec = importlib.util.spec_from_file_location(
-        "limits_pack", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
-    )
-    pack = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "limits_pack", pack)
-    spec.loader.exec_module(pack)
-    (node,) = (n for n in asyncio.run(nodes_of(pack)) if n.__name__ == "HiCachePatchModel")
-    yield node
-    for name in [name for name in sys.modules if name.startswith("limits_pack.")]:
-        del sys.modules[name]
-
-
-async def nodes_of(pack):
-    return await (await pack.comfy_entrypoint()).get_node_list()
-
-
 def objects_alive():
     gc.collect()
     return Counter(type(thing).__name__ for thing in gc.get_objects())
@@ -177,11 +156,11 @@ def bytes_alive():
     return sum(t.nbytes for t in gc.get_objects() if issubclass(type(t), torch.Tensor))
 
 
-def test_a_thousand_executions_leave_nothing_behind(patch_node, monkeypatch):
+def test_a_thousand_executions_leave_nothing_behind(pack, nodes, monkeypatch):
     """Every tenth is sampled. Before that, what is bounded is filled: reports, runs of the timeline, models."""
     row, number = flux_rows.ROWS[0], itertools.count()
     model = row.build()
-    last = sys.modules["limits_pack.hicache_comfy"].last_report
+    patch_node, last = nodes["HiCachePatchModel"], pack.hicache_comfy.last_report
     monkeypatch.setattr(patch_node, "hidden", SimpleNamespace(unique_id=""), raising=False)
 
     def execute(count, every):

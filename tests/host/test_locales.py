@@ -1,11 +1,8 @@
 """locales/ against the nodes' own schemas: the keys that the frontend reads, all of them and no others."""
 
-import asyncio
-import importlib.util
 import json
 import re
 import shutil
-import sys
 from copy import deepcopy
 from pathlib import Path
 
@@ -20,19 +17,9 @@ SYNTAX = set("{}@|$")  # of the frontend's translator, in any text
 
 
 @pytest.fixture(scope="module")
-def schemas():
+def schemas(nodes):
     """By node id, as the frontend gets them from the server."""
-    name = "locales_pack"
-    spec = importlib.util.spec_from_file_location(name, ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])
-    sys.modules[name] = pack = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(pack)
-    yield {node.GET_SCHEMA().node_id: node.GET_NODE_INFO_V1() for node in asyncio.run(nodes_of(pack))}
-    for module in [one for one in sys.modules if one == name or one.startswith(f"{name}.")]:
-        del sys.modules[module]
-
-
-async def nodes_of(pack):
-    return await (await pack.comfy_entrypoint()).get_node_list()
+    return {name: node.GET_NODE_INFO_V1() for name, node in nodes.items()}
 
 
 def texts(language):

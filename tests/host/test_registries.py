@@ -1,33 +1,13 @@
 """A basis, a schedule and an architecture are each one function or row in one file: toys, added here and used."""
 
-import importlib.util
-import sys
 from dataclasses import replace
-from pathlib import Path
 
-import pytest
 from comfy.ldm.flux.model import Flux
 from small_models.sampling import sample
 
 from hicache_comfy import attach, last_report
 from hicache_comfy.architectures import ARCHITECTURES, FLUX, name_of
 from hicache_core import presets
-
-REPO = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def pack(monkeypatch):
-    """The pack as the host imports it: a package of its own with everything inside."""
-    spec = importlib.util.spec_from_file_location(
-        "toy_pack", REPO / "__init__.py", submodule_search_locations=[str(REPO)]
-    )
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "toy_pack", module)
-    spec.loader.exec_module(module)
-    yield sys.modules
-    for name in [name for name in sys.modules if name.startswith("toy_pack.")]:
-        del sys.modules[name]
 
 
 def choices(node, widget):
@@ -36,7 +16,7 @@ def choices(node, widget):
 
 
 def test_a_toy_basis_is_offered_and_used(pack, monkeypatch, flux, job):
-    basis, nodes = pack["toy_pack.hicache_core.basis"], pack["toy_pack.nodes.settings"]
+    basis, nodes = pack.hicache_core.basis, pack.nodes.settings
     asked = []
 
     def oldest(positions, target, options):
@@ -50,7 +30,7 @@ def test_a_toy_basis_is_offered_and_used(pack, monkeypatch, flux, job):
     assert nodes.complaint(basis="toy") is True
 
     (settings,) = nodes.HiCacheSettings.execute(basis="toy").args
-    patch = pack["toy_pack.nodes.patch_model"].HiCachePatchModel
+    patch = pack.nodes.patch_model.HiCachePatchModel
     (patched,) = patch.execute(flux, "even intervals", 2.0, 0.01, settings).args
     sample(patched, job)
     # Every forecast, and from the second anchor on what would have been forecast at computed steps.
@@ -58,7 +38,7 @@ def test_a_toy_basis_is_offered_and_used(pack, monkeypatch, flux, job):
 
 
 def test_a_toy_schedule_is_offered_and_used(pack, monkeypatch, flux, job, network_calls):
-    schedule, patch = pack["toy_pack.hicache_core.schedule"], pack["toy_pack.nodes.patch_model"].HiCachePatchModel
+    schedule, patch = pack.hicache_core.schedule, pack.nodes.patch_model.HiCachePatchModel
 
     def squares(settings, steps):
         return schedule.Plan(frozenset(k * k for k in range(steps.total) if k * k < steps.total))

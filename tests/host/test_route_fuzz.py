@@ -1,10 +1,7 @@
 """What the route of plans makes of any question: a plan, or one sentence and no more."""
 
-import importlib.util
 import json
 import math
-import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import event, example, given
@@ -13,22 +10,8 @@ from hypothesis import strategies as st
 from hicache_core import CACHE_DEVICES, LEVELS, RANGES
 from hicache_core.basis import BASES
 
-ROOT = Path(__file__).parents[2]
 SAMPLERS = ["euler", "heun", "dpm_2", "lcm", "euler_cfg_pp", "res_multistep", "uni_pc", "of another pack"]
 SCHEDULERS = ["simple", "karras", "beta", "sgm_uniform", "kl_optimal", "linear_quadratic", "of another pack"]
-
-
-@pytest.fixture(scope="module")
-def pack():
-    """The pack as the host imports it."""
-    name = "route_fuzz_pack"
-    spec = importlib.util.spec_from_file_location(name, ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])
-    sys.modules[name] = module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    importlib.import_module(f"{name}.nodes.routes")
-    yield module
-    for module in [one for one in sys.modules if one == name or one.startswith(f"{name}.")]:
-        del sys.modules[module]
 
 
 SMALL = st.one_of(
@@ -99,7 +82,7 @@ PLAIN = {"mode": "target speed", "speed": 2.5, "tolerance": 0.003, "node": "4", 
 @example({**PLAIN, "sampling": {"steps": 10_000, "denoise": 10**400}})
 @example({**PLAIN, "mode": "x" * 16_000})
 def test_any_question_gets_a_plan_or_a_sentence(pack, question):
-    plan = sys.modules[f"{pack.__name__}.nodes.routes"]._plan
+    plan = pack.nodes.routes._plan
     try:
         answer = plan(**json.loads(json.dumps(question)))
     except (TypeError, ValueError) as refused:  # what the route answers with status 400
@@ -117,14 +100,14 @@ def test_any_question_gets_a_plan_or_a_sentence(pack, question):
 
 @pytest.mark.parametrize("value", ["abc", 3, {"order": 2}, [1, 2]])
 def test_the_patch_node_says_what_a_settings_input_is(pack, value):
-    node = sys.modules[f"{pack.__name__}.nodes.patch_model"].HiCachePatchModel
+    node = pack.nodes.patch_model.HiCachePatchModel
     with pytest.raises(TypeError, match=r"settings is .*: connect HiCache Settings, or nothing\."):
         node.execute("model", "target speed", 2.0, 0.003, value)
 
 
 def test_the_other_nodes_say_what_they_need(pack):
-    report = sys.modules[f"{pack.__name__}.nodes.report"]
-    compare = sys.modules[f"{pack.__name__}.nodes.compare"]
+    report = pack.nodes.report
+    compare = pack.nodes.compare
     assert report.last_report("abc") is None
     with pytest.raises(TypeError, match=r"needs two IMAGEs and got 'abc': connect them\."):
         compare.HiCacheCompare.execute("abc", "abc", 8.0)
