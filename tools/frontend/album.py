@@ -20,14 +20,15 @@ Bring = Callable[[Frontend], None]
 
 @dataclass(frozen=True)
 class State:
-    """How the frontend is brought to it from the open example, which nodes are shown, and what it is."""
+    """How the frontend is brought to it from the open example, which node is shown, and what it is."""
 
     name: str
     caption: str
     bring: Bring
-    shown: tuple[str, ...] = ("HiCachePatchModel",)
+    shown: str = "HiCachePatchModel"
     after: Bring | None = None  # back to what other pictures need
     side: int = 128  # pixels of what is sampled
+    passing: bool = False  # soon over
 
 
 def _plan(frontend: Frontend) -> None:
@@ -128,7 +129,13 @@ _chinese, _english = _setting("Comfy.Locale", "zh", "en")
 
 STATES = (
     State("plan", "Before the run: the plan, from the same code that the run follows.", _plan),
-    State("running", "During the run: what has happened in full colour, what is to come pale.", _running, side=512),
+    State(
+        "running",
+        "During the run: what has happened in full colour, the rest pale.",
+        _running,
+        side=512,
+        passing=True,
+    ),
     State("ended", "After it: network calls, time saved, memory. Under the bars the local errors.", _ended),
     State("adaptive", "Mode *adaptive* before the run: only its bounds are known.", _adaptive),
     State("adaptive_ended", "Mode *adaptive* after it.", _adaptive_ended),
@@ -137,7 +144,7 @@ STATES = (
     State("several_samplers", "Two samplers on one model: a click at the right shows the next one.", _several),
     State("bypassed", "Bypassed.", _bypassed),
     State("unconnected", "Without a sampler.", _unconnected),
-    State("settings", "**HiCache Settings** unfolded.", _settings, ("HiCacheSettings",)),
+    State("settings", "**HiCache Settings** unfolded.", _settings, "HiCacheSettings"),
     State("light", "The light theme.", _light, after=_dark),
     State("chinese", "In Chinese.", _chinese, after=_english),
 )
@@ -148,7 +155,7 @@ def photograph(frontend: Frontend, folder: Path, renderer: str) -> None:
     for state in STATES:
         frontend.open_anew(one_picture.example(state.side))
         state.bring(frontend)
-        if state.name != "running":
+        if not state.passing:
             frontend.page.wait_for_timeout(SETTLED)
         _shot(frontend, state.shown).save(folder / f"{state.name}_{renderer}.png", optimize=True)
         frontend.wait_until_idle()
@@ -157,25 +164,21 @@ def photograph(frontend: Frontend, folder: Path, renderer: str) -> None:
             frontend.page.wait_for_timeout(SETTLED)
 
 
-def _shot(frontend: Frontend, types: tuple[str, ...]) -> Image.Image:
-    left, top, right, bottom = frontend.evaluate(
-        """types => {
-          const boxes = types.map(type => app.graph.nodes.find(n => n.type === type)).map(node => {
-            const drawn = document.querySelector(`[data-node-id="${node.id}"]`)?.getBoundingClientRect();
-            if (drawn) return [drawn.left, drawn.top, drawn.right, drawn.bottom];
-            const page = app.canvas.canvas.getBoundingClientRect(), {offset, scale} = app.canvas.ds;
-            const [x, y, width, height] = node.getBounding();
-            const at = (x, y) => [page.left + (x + offset[0]) * scale, page.top + (y + offset[1]) * scale];
-            return [...at(x, y), ...at(x + width, y + height)];
-          });
-          return [0, 1, 2, 3].map(side => (side < 2 ? Math.min : Math.max)(...boxes.map(box => box[side])));
+def _shot(frontend: Frontend, node: str) -> Image.Image:
+    """Of the first node of that type, as it is drawn."""
+    drawn = frontend.evaluate(
+        """type => {
+          const node = app.graph.nodes.find(n => n.type === type);
+          const box = document.querySelector(`[data-node-id="${node.id}"]`)?.getBoundingClientRect();
+          return {box: box && [box.left, box.top, box.right, box.bottom], bounds: [...node.getBounding()]};
         }""",
-        list(types),
+        node,
     )
-    clip = {"x": left - MARGIN, "y": top - MARGIN, "width": right - left, "height": bottom - top}
-    clip["width"] += 2 * MARGIN
-    clip["height"] += 2 * MARGIN
-    return Image.open(io.BytesIO(frontend.page.screenshot(clip=clip))).convert("RGB").quantize(COLOURS)
+    x, y, width, height = drawn["bounds"]
+    left, top, right, bottom = drawn["box"] or (*frontend.on_screen(x, y), *frontend.on_screen(x + width, y + height))
+    size = {"width": right - left + 2 * MARGIN, "height": bottom - top + 2 * MARGIN}
+    shot = frontend.page.screenshot(clip={"x": left - MARGIN, "y": top - MARGIN, **size})
+    return Image.open(io.BytesIO(shot)).convert("RGB").quantize(COLOURS)
 
 
 def page() -> str:
