@@ -81,6 +81,7 @@ def test_decisions_and_histories_do_not_depend_on_the_grouping(qwen_image, guide
     assert runs["together"][2].bytes_held == runs["apart"][2].bytes_held == runs["changing"][2].bytes_held
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("level", BLOCK_LEVELS)
 def test_pictures_differ_by_no_more_than_twice_the_hosts_own(qwen_image, guided, monkeypatch, level):
     """The host itself is not bit-identical between batches of one and two, and a forecast multiplies rounding by the

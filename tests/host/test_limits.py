@@ -3,6 +3,7 @@
 import gc
 import itertools
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -156,12 +157,15 @@ def bytes_alive():
     return sum(t.nbytes for t in gc.get_objects() if issubclass(type(t), torch.Tensor))
 
 
-def test_a_thousand_executions_leave_nothing_behind(pack, nodes, monkeypatch):
+@pytest.mark.newest
+def test_a_thousand_executions_leave_nothing_behind(pack, nodes, monkeypatch, request):
     """Every tenth is sampled. Before that, what is bounded is filled: reports, runs of the timeline, models."""
     row, number = flux_rows.ROWS[0], itertools.count()
     model = row.build()
     patch_node, last = nodes["HiCachePatchModel"], pack.hicache_comfy.last_report
     monkeypatch.setattr(patch_node, "hidden", SimpleNamespace(unique_id=""), raising=False)
+    logging.disable()  # pytest keeps what is logged; the host warns of models that other tests of this process keep
+    request.addfinalizer(lambda: logging.disable(logging.NOTSET))
 
     def execute(count, every):
         for k in range(count):

@@ -101,6 +101,7 @@ def test_with_reference_latents_and_a_prompt_in_two_parts(model, job, level):
 SAMPLERS = [name for name in comfy.samplers.KSAMPLER_NAMES if name not in ("lcm", "dpm_adaptive", "dpm_fast")]
 
 
+@pytest.mark.newest
 @pytest.mark.filterwarnings("ignore:Should have:UserWarning")  # torchsde, about the last bit of a noise level
 @pytest.mark.parametrize("sampler", [name for name in SAMPLERS if "cfg_pp" not in name])
 def test_with_every_sampler(flux, job, sampler):

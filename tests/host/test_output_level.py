@@ -217,6 +217,7 @@ def even_gaps(**changes):
     return replace(presets.speed(2.5), warmup_steps=2, **changes)
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("sampler", ["euler", "ddim", "dpmpp_2m", "deis", "res_multistep", "uni_pc", "uni_pc_bh2"])
 def test_the_corrector_brings_the_picture_closer(flux, job, sampler):
     how = replace(job, sampler=sampler, steps=30)
