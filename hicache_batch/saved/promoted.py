@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .document import SUBGRAPH_INPUTS, Document, Graph, Link, Node, Slot
-from .widgets import Widget, Widgets
+from .kinds import Widget
+from .widgets import Widgets
 
 OLD_PREFIX = re.compile(r"^\s*(\d+)\s*:\s*(.+)$")
 NOTHING = object()
@@ -131,7 +132,8 @@ class Promoted:
         """Of the input of a node inside that an entry means."""
         definition = self._document.subgraph_of(source)
         if definition is None:
-            return entry.name if self._widget(inside, source, entry.name) else None
+            widget = self._widget(inside, source, entry.name)
+            return entry.name if widget and widget.has_socket else None
         for slot in definition.inputs:
             node_id, name = self._source(definition, slot) or ("", "")
             is_meant = (node_id, name) == (entry.deepest, entry.name) if entry.deepest else name == entry.name

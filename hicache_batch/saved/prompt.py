@@ -6,9 +6,10 @@ from . import primitives
 from .document import Document, Node, read
 from .errors import WorkflowError
 from .graph import FRONTEND_ONLY, FlatGraph, Place, Value
+from .kinds import Widget
 from .promoted import Promoted
 from .text import choose, fill_in
-from .widgets import Widget, Widgets
+from .widgets import Widgets
 
 Prompt = dict[str, dict[str, Any]]
 NodeWidgets = dict[tuple[str, str], Widgets]
@@ -56,6 +57,9 @@ class _Conversion:
             source = self._flat.source(place, slot)
             if source is not None:
                 inputs[slot.name] = _literal(source.value) if isinstance(source, Value) else source
+        for row in widgets.rows:
+            if row.obstacle and not isinstance(inputs[row.name], list):
+                raise WorkflowError(f"{place} cannot run from a file: its input {row.name!r} {row.obstacle}.")
         return inputs
 
     def _sent(self, node: Node, widget: Widget) -> Any:

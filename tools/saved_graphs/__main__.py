@@ -19,7 +19,7 @@ from .compare import differences
 from .oracle import frontend_prompt
 from .templates import read_all, unknown_types
 
-LINES = 4  # of differences that are printed for a workflow
+LINES = 8  # of differences that are printed for a workflow
 
 
 def main() -> None:
