@@ -41,13 +41,18 @@ class Widgets:
     def restore(self, values: list[Any] | dict[str, Any]) -> None:
         """By position, or by name where the node saved them so; a widget newer than the workflow keeps its default."""
         if isinstance(values, dict):
-            for row in self.rows:
-                self.set(row, values.get(row.name, row.value))
+            self._restore_by_name(values)
             return
         remaining, place = self._without_forced(values), 0
         while (row := self._nth_saved(place)) is not None and place < len(remaining):
             self.set(row, remaining[place])
             place += 1
+
+    def _restore_by_name(self, values: dict[str, Any]) -> None:
+        """Dynamic combos before what they bring, whose names are longer by a dot."""
+        for name in sorted(values, key=lambda name: name.count(".")):
+            if (row := self.get(name)) is not None:
+                self.set(row, values[name])
 
     def _nth_saved(self, place: int) -> Widget | None:
         """Of the widgets as they are now: a dynamic combo before this one may have brought others."""
