@@ -1,4 +1,4 @@
-"""Saved workflows become the prompt that the real frontend makes of them; `python -m saved_graphs` looks at hundreds."""
+"""Saved workflows become the prompts that the real frontend makes; `python -m saved_graphs` looks at hundreds."""
 
 import json
 from copy import deepcopy

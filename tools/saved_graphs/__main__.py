@@ -15,6 +15,7 @@ from typing import Any
 from comfy_client import ComfyClient, WorkflowError, running_server, to_prompt
 from frontend import find_or_install, opened
 
+from .changes import switch_off
 from .compare import differences
 from .oracle import frontend_prompt
 from .templates import read_all, unknown_types
@@ -26,8 +27,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="saved_graphs", description=__doc__.splitlines()[0])
     parser.add_argument("--answers", type=Path, help="keep the frontend's answers here, and read them if they are")
     parser.add_argument("--only", default="", help="workflows with this in their name")
+    parser.add_argument("--switch-off", metavar="SEED", help="mute and bypass some nodes of every workflow first")
     chosen = parser.parse_args()
     workflows = {name: workflow for name, workflow in read_all().items() if chosen.only in name}
+    if chosen.switch_off is not None:
+        workflows = {name: switch_off(workflow, chosen.switch_off + name) for name, workflow in workflows.items()}
     _report(workflows, _answers(workflows, chosen.answers))
 
 
