@@ -21,7 +21,7 @@ class Widget:
     """saved: has a place among the values of a saved node. sent: is part of a prompt.
 
     children: by choice, the inputs that it brings (a dynamic combo). is_template: text such as "a {red|blue} hat".
-    has_socket: can be linked, and so promoted. obstacle: why its value cannot be sent from here.
+    has_socket: can be linked, and so promoted; kind: its type. obstacle: why its value cannot be sent from here.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Widget:
     is_template: bool = False
     is_curve: bool = False
     has_socket: bool = True
+    kind: str = "*"
     obstacle: str = ""
 
 
@@ -45,8 +46,10 @@ def widgets_of(name: str, spec: Spec) -> list[Widget]:
     choices = spec[0] if isinstance(spec[0], list) else options.get("options") or []
     make = KINDS.get(kind)
     widgets = make(name, options, choices) if make else []
-    for widget in widgets[:1] if options.get("socketless") else []:
-        widget.has_socket = False
+    for widget in widgets:
+        if widget.name == name:
+            widget.kind = "COMBO" if isinstance(spec[0], list) else spec[0]
+            widget.has_socket = widget.has_socket and not options.get("socketless")
     return widgets
 
 

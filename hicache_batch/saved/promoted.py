@@ -150,8 +150,9 @@ class Promoted:
         inside = self._document.subgraphs[node.kind]
         source = inside.nodes[entry.source]
         name = self._inner_name(inside, source, entry)
-        if name is not None:
-            made = self._add_input(inside, entry.name, [(source, _own_slot(source, name))])
+        slot = source.input(name) if name else None
+        if slot is not None:
+            made = self._add_input(inside, entry.name, [(source, slot)])
             self._fill(graph, node, made, entry)
 
     def _promote_primitive(self, graph: Graph, node: Node, source: str, group: list[Entry]) -> None:
@@ -192,15 +193,6 @@ class Promoted:
             node.inputs.append(Slot(slot.name, slot.kind))
             if value is not NOTHING:
                 self.values[graph.id, node.id][slot.name] = value
-
-
-def _own_slot(node: Node, name: str) -> Slot:
-    """Older workflows saved no sockets for widgets."""
-    slot = node.input(name)
-    if slot is None:
-        slot = Slot(name, "*")
-        node.inputs.append(slot)
-    return slot
 
 
 def _set_aside(node: Node, values: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from .errors import WorkflowError
 from .graph import FRONTEND_ONLY, FlatGraph, Place, Value
 from .kinds import Widget
 from .promoted import Promoted
+from .sockets import complete
 from .text import choose, fill_in
 from .widgets import Widgets
 
@@ -95,13 +96,14 @@ class _Conversion:
 
 
 def _restored(document: Document, object_info: dict[str, Any]) -> NodeWidgets:
-    """The widgets of every node that the server knows, with the values of the workflow."""
+    """The widgets of every node that the server knows, with the values of the workflow; all its inputs too."""
     found: NodeWidgets = {}
     for graph in reversed(document.graphs):
         for node in graph.nodes.values():
             if node.kind in object_info and node.kind not in FRONTEND_ONLY and not document.subgraph_of(node):
                 found[graph.id, node.id] = widgets = Widgets(object_info[node.kind])
                 widgets.restore(node.values)
+                complete(node, object_info[node.kind], widgets)
     return found
 
 
