@@ -12,8 +12,14 @@ ALLOWED = {
     "hicache_core": {"torch"},
     "hicache_comfy": {"torch", "numpy", "comfy", "comfy_execution", "hicache_core"},
     "nodes": {"comfy_api", "server", "aiohttp", "PIL", "torch"},
+    "hicache_batch": {"aiohttp", "tqdm", "ray"},
 }
-SIBLINGS = {"hicache_core": set(), "hicache_comfy": {"hicache_core"}, "nodes": {"hicache_core", "hicache_comfy"}}
+SIBLINGS = {
+    "hicache_core": set(),
+    "hicache_comfy": {"hicache_core"},
+    "nodes": {"hicache_core", "hicache_comfy"},
+    "hicache_batch": set(),
+}
 
 
 def imports(source):

@@ -10,10 +10,10 @@ ROOT = Path(__file__).parents[1]
 PYPROJECT = (ROOT / "pyproject.toml").read_text("utf-8")
 
 
-def test_scripts_get_the_two_packages_and_nothing_else():
-    assert 'packages = ["hicache_core", "hicache_comfy"]' in PYPROJECT
-    origins = [find_spec(name).origin for name in ("hicache_core", "hicache_comfy")]
-    assert [Path(origin).resolve().parents[1] for origin in origins] == [ROOT, ROOT]
+def test_scripts_get_the_three_packages_and_nothing_else():
+    assert 'packages = ["hicache_core", "hicache_comfy", "hicache_batch", "hicache_batch.saved"]' in PYPROJECT
+    origins = [find_spec(name).origin for name in ("hicache_core", "hicache_comfy", "hicache_batch")]
+    assert {Path(origin).resolve().parents[1] for origin in origins} == {ROOT}
     assert not [f for f in files("hicache") or () if f.parts[0] == "nodes"]
 
 

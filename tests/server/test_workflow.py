@@ -120,11 +120,6 @@ def test_an_unknown_node_type_is_named(convert):
         convert([node(3, "SomeoneElsesNode")])
 
 
-def test_subgraphs_are_refused_by_name(convert):
-    with pytest.raises(WorkflowError, match="Node 3 is the subgraph 'Upscale': not supported yet"):
-        convert([node(3, "a-b-c")], definitions={"subgraphs": [{"id": "a-b-c", "name": "Upscale"}]})
-
-
 def test_the_example_is_the_same_prompt_on_every_host(host, workflow):
     prompt = to_prompt(workflow, host.info)
     sampler = prompt[node_id(prompt, "KSampler")]["inputs"]

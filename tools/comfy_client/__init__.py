@@ -1,8 +1,9 @@
 """A real ComfyUI from the outside: start a server, talk to it, and turn saved workflows into prompts."""
 
+from hicache_batch.saved import WorkflowError, to_prompt
+
 from .client import ComfyClient, PromptFailed, PromptRefused
 from .server import Server, ServerError, running_server
-from .workflow import WorkflowError, to_prompt
 
 __all__ = [
     "ComfyClient",
