@@ -11,13 +11,14 @@ from hypothesis import HealthCheck, settings
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"  # of servers and other children: as many tests run at once as there are cores
 
-SHARED = ("server", "browser")
+SHARED = ("server", "browser", "batch")
 HERE = Path(__file__).parent
 FIRST = "test_oldest_host.py"  # the longest test of all
 BUDGETS = {  # seconds of one core that a suite may take on the machine of CI; printed, not asserted
     FIRST: 1500,
     "host": 1500,
     "browser": 900,
+    "batch": 400,
     "server": 300,
     "tools": 180,
     "test_registry.py": 90,
@@ -46,8 +47,8 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Tests of one file share a worker and its fixtures; so do all server tests and all browser tests, which start a
-    server once. Not by xdist_group, which has no effect with this version of pytest."""
+    """Tests of one file share a worker and its fixtures; so do all server tests, all browser tests and all batch tests,
+    which start a server once, or a cluster. Not by xdist_group, which has no effect with this version of pytest."""
     from xdist.scheduler import LoadScopeScheduling
 
     class BySuite(LoadScopeScheduling):

@@ -55,7 +55,7 @@ def running_server(
     """
     dev = dev_module()
     with TemporaryDirectory(prefix="comfyui-", ignore_cleanup_errors=True) as folder:
-        base, port = Path(folder), _free_port()
+        base, port = Path(folder), free_port()
         dev.prepare_base(base)
         if not with_pack:
             (base / "custom_nodes" / "hicache").unlink()
@@ -82,7 +82,7 @@ def dev_module() -> ModuleType:
     return module
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return probe.getsockname()[1]
 
