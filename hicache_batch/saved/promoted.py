@@ -2,6 +2,7 @@
 
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -159,17 +160,15 @@ class Promoted:
         """The input takes the place of the PrimitiveNode at everything that this leads to."""
         inside = self._document.subgraphs[node.kind]
         primitive = inside.nodes[source]
-        ends = [link for link in inside.links.values() if link.origin == source and link.target in inside.nodes]
-        if not ends or len({entry.name for entry in group}) > 1:
-            return
-        targets = [(inside.nodes[link.target], link) for link in ends]
-        slots = [(target, slot) for target, link in targets for slot in target.inputs if link.id in slot.links]
+        slots = list(_targets(inside, primitive))
+        kinds = {slot.kind for _, slot in slots} - {"*", *primitive.outputs}
+        if not slots or (kinds and "*" not in primitive.outputs) or len({entry.name for entry in group}) > 1:
+            return  # stays as it is
         title = primitive.title if primitive.title not in ("", "PrimitiveNode") else group[0].name
         made = self._add_input(inside, title, slots)
-        own = primitive.values[0] if isinstance(primitive.values, list) and primitive.values else NOTHING
-        filled = next((entry for entry in group if entry.is_filled), Entry(source, group[0].name, own, None))
         primitive.properties["proxyBypassedToSubgraphInput"] = made.removeprefix("input ")
-        self._fill(graph, node, made, filled)
+        for entry in [entry for entry in group if entry.is_filled][:1]:
+            self._fill(graph, node, made, entry)
 
     def _add_input(self, inside: Graph, name: str, targets: list[tuple[Node, Slot]]) -> str:
         """To a definition, and so to all its instances, which have the inner widget's value there."""
@@ -193,6 +192,21 @@ class Promoted:
             node.inputs.append(Slot(slot.name, slot.kind))
             if value is not NOTHING:
                 self.values[graph.id, node.id][slot.name] = value
+
+
+def _targets(inside: Graph, primitive: Node) -> Iterator[tuple[Node, Slot]]:
+    """By the number of the input, as the frontend does: wrong where a workflow left out inputs of a node.
+
+    Behind a dynamic combo the frontend has counted anew.
+    """
+    for link in inside.links.values():
+        target = inside.nodes.get(link.target) if link.origin == primitive.id else None
+        slots = target.inputs if target else []
+        place = next((place for place, slot in enumerate(slots) if link.id in slot.links), link.target_slot)
+        if not any(slot.kind == "COMFY_DYNAMICCOMBO_V3" for slot in slots[:place]):
+            place = link.target_slot
+        if target is not None and place < len(slots):
+            yield target, slots[place]
 
 
 def _set_aside(node: Node, values: dict[str, Any]) -> dict[str, Any]:

@@ -144,9 +144,18 @@ def test_promoted_widgets_of_the_older_kind_without_values(convert):
 def test_a_promoted_primitive_of_the_older_kind(convert):
     graph, saved = older([8.0], ("21", "value"))
     graph["nodes"].append(node(21, "PrimitiveNode", outputs=["FLOAT"], values=[1.0, "fixed"]))
+    graph["links"] += links((7, 21, 0, 20, 3))
+    graph["nodes"][0]["inputs"][2:] = node(0, "", [("mode", "COMBO", None), ("speed", "FLOAT", 7)])["inputs"]
+    assert convert([saved], [], [graph])["2:20"]["inputs"]["speed"] == 8.0
+
+
+def test_a_primitive_that_seems_to_fit_no_widget_stays(convert):
+    """The frontend goes by the number of the input, which an older workflow counts without what has a widget."""
+    graph, saved = older([8.0], ("21", "value"))
+    graph["nodes"].append(node(21, "PrimitiveNode", outputs=["FLOAT"], values=[1.0, "fixed"]))
     graph["links"] += links((7, 21, 0, 20, 2))
     graph["nodes"][0]["inputs"][2]["link"] = 7
-    assert convert([saved], [], [graph])["2:20"]["inputs"]["speed"] == 8.0
+    assert convert([saved], [], [graph])["2:20"]["inputs"]["speed"] == 1.0
 
 
 def test_titles_are_those_an_artist_sees(host, convert):
