@@ -88,6 +88,13 @@ class Document:
 
 def read(workflow: dict[str, Any]) -> Document:
     """Raises WorkflowError for what is no saved workflow."""
+    try:
+        return _read(workflow)
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise WorkflowError(f"The workflow is damaged ({error!r}): save it anew in ComfyUI.") from error
+
+
+def _read(workflow: dict[str, Any]) -> Document:
     if not isinstance(workflow.get("nodes"), list):
         raise WorkflowError('This is no saved workflow: it has no list of "nodes".')
     saved = deepcopy(workflow)

@@ -202,6 +202,21 @@ def test_a_link_from_a_node_that_the_workflow_has_not_is_refused(convert):
         convert([sampler(3, 6)], [(6, 1, 0, 3, 0)])
 
 
+def test_an_output_that_a_subgraph_has_not_is_refused(convert):
+    with pytest.raises(WorkflowError, match="Node 2 has no output 1, which another node is linked to"):
+        convert([instance(2, None), sampler(3, 6)], [(6, 2, 1, 3, 0)], [patching()])
+
+
+def test_an_input_that_a_subgraph_has_not_is_refused(convert):
+    with pytest.raises(WorkflowError, match="Node 2 has no input 1, which a node in its subgraph is linked to"):
+        convert([instance(2, None)], [], [patching(inputs=[slot("model", "MODEL", 1)])])
+
+
+def test_a_damaged_workflow_is_refused(host):
+    with pytest.raises(WorkflowError, match=r"The workflow is damaged \(KeyError\('id'\)\): save it anew"):
+        to_prompt({"nodes": [{"type": "KSampler"}]}, host.info)
+
+
 def test_a_prompt_is_no_saved_workflow(host):
     with pytest.raises(WorkflowError, match="This is no saved workflow"):
         to_prompt({"1": {"class_type": "KSampler", "inputs": {}}}, host.info)
