@@ -23,6 +23,8 @@ OF_LOCAL_RAY = {
     "RAY_memory_monitor_refresh_ms": "0",  # it would end a worker because ComfyUI fills the memory with models
 }
 
+OF_WORKERS = {"RAY_kill_child_processes_on_worker_exit": "false"}  # the leash has to clear up behind a worker
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -81,7 +83,8 @@ def connected(asked: Asked) -> Iterator[None]:
 
 def options(asked: Asked) -> dict[str, Any]:
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-    travels = {"runtime_env": {"py_modules": [str(PACKAGE)]}}  # so that a node needs only Ray and ComfyUI
+    # The package travels, so that a node needs only Ray and ComfyUI.
+    travels = {"runtime_env": {"py_modules": [str(PACKAGE)], "env_vars": OF_WORKERS}}
     if asked.address is not None:
         return {"address": asked.address, **quiet, **travels}
     cpus = max(asked.workers or 1, os.cpu_count() or 1)  # a worker on the CPU takes one in Ray's eyes

@@ -178,6 +178,14 @@ def test_it_ends_when_its_owner_is_killed(family):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @both
+def test_it_ends_when_its_leash_is_killed(family):
+    _, leash_pid, child, _ = family
+    os.kill(leash_pid, signal.SIGKILL)
+    wait_until(lambda: not alive(child))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@both
 def test_it_ends_when_its_leash_is_told_to(family):
     _, leash_pid, child, folder = family
     os.kill(leash_pid, signal.SIGTERM)
