@@ -107,6 +107,11 @@ class RayEngine:
         held = self._held.get(name)
         return f"{name} {held.place if held else 'not started'}"
 
+    def pid(self, name: str) -> int | None:
+        """Of the process of its actor, on its own machine."""
+        held = self._held.get(name)
+        return held.pid if held else None
+
     async def bring_up(self, name: str) -> str:
         """Returns the URL of a new ComfyUI; the one that this worker had before is ended first."""
         await self._end(name)

@@ -5,16 +5,19 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from . import gpus
 from .errors import Refusal
 
+SECONDS_TO_CONNECT = 10
 PACKAGE = Path(__file__).resolve().parent
 OBJECT_STORE = 100 * 2**20  # bytes; the least that Ray takes, near enough: nothing large goes through it
 OF_LOCAL_RAY = {
@@ -43,6 +46,8 @@ class Asked:
             raise Refusal(f"--workers is {self.workers}; give 1 or more.")
         if self.gpus is not None:
             self._check_gpus(self.gpus)
+        if self.address not in (None, "auto"):
+            require_reachable(self.address)
 
     def _check_gpus(self, asked: tuple[int | str, ...]) -> None:
         text = gpus.named(asked)
@@ -53,6 +58,23 @@ class Asked:
         if self.workers not in (None, len(asked)):
             raise Refusal(f"--workers {self.workers} is not one per GPU of --gpus {text}; leave --workers out.")
         gpus.require(asked)
+
+
+def require_reachable(address: str) -> None:
+    """Ray itself takes half a minute to give up, or ends the whole process."""
+    try:
+        target = urlsplit(address if "://" in address else f"//{address}")
+        if target.scheme not in ("", "ray") or not target.hostname or not target.port:
+            raise ValueError("a host and a port are needed")
+    except ValueError as error:
+        ways = "give ray://HOST:10001, or auto on a machine of the cluster"
+        raise Refusal(f"--address {address} is no address of a cluster ({error}); {ways}.") from error
+    try:
+        socket.create_connection((target.hostname, target.port), timeout=SECONDS_TO_CONNECT).close()
+    except OSError as error:
+        raise Refusal(
+            f"Nothing answers at --address {address} ({error}); is the cluster up, and its port open?"
+        ) from error
 
 
 @dataclass(frozen=True)
