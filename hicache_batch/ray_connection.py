@@ -46,8 +46,9 @@ class Asked:
             raise Refusal(f"--workers is {self.workers}; give 1 or more.")
         if self.gpus is not None:
             self._check_gpus(self.gpus)
-        if self.address not in (None, "auto"):
-            require_reachable(self.address)
+        address = noted_address() if self.address == "auto" else self.address
+        if address is not None:
+            require_reachable(address)
 
     def _check_gpus(self, asked: tuple[int | str, ...]) -> None:
         text = gpus.named(asked)
@@ -58,6 +59,14 @@ class Asked:
         if self.workers not in (None, len(asked)):
             raise Refusal(f"--workers {self.workers} is not one per GPU of --gpus {text}; leave --workers out.")
         gpus.require(asked)
+
+
+def noted_address() -> str | None:
+    """Where Ray will look for the cluster of this machine: it may be one that has ended without clearing up."""
+    if "RAY_ADDRESS" in os.environ:
+        return os.environ["RAY_ADDRESS"]
+    note = Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "ray_current_cluster")  # noqa: S108 - Ray's own place
+    return note.read_text("utf-8").strip() if note.is_file() else None
 
 
 def require_reachable(address: str) -> None:

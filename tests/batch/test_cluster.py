@@ -194,10 +194,14 @@ def answers(port):
 
 
 @pytest.fixture(scope="class")
-def cluster():
+def cluster(launch):
     cluster = Cluster()
-    yield cluster
-    cluster.end()
+    try:
+        both = RayEngine(replace(launch, cpu=True), address=cluster.address)
+        wait_until(lambda: len(asyncio.run(names(both))) == 2)
+        yield cluster
+    finally:
+        cluster.end()
 
 
 @pytest.fixture(scope="class")
@@ -331,7 +335,17 @@ def test_an_address_that_is_none_is_refused(launch, address):
     assert f"--address {address} is no address of a cluster" in refused(RayEngine(launch, address=address))
 
 
-def test_no_cluster_on_this_machine_is_refused(launch):
+def test_a_cluster_that_has_ended_is_refused(launch, tmp_path, monkeypatch):
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "ray_current_cluster").write_text("127.0.0.1:9", encoding="utf-8")
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    assert "Nothing answers at --address 127.0.0.1:9" in refused(RayEngine(launch, address="auto"))
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:7")
+    assert "Nothing answers at --address 127.0.0.1:7" in refused(RayEngine(launch, address="auto"))
+
+
+def test_no_cluster_on_this_machine_is_refused(launch, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     assert "No Ray cluster answers at --address auto" in refused(RayEngine(launch, address="auto"))
 
 
