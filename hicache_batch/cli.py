@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from .bindings import LARGEST_SEED, Wanted
+from .cluster import RayEngine
+from .comfyui import default_launch
 from .engine import Engine
 from .errors import Refusal
 from .outputs import OutputError, opened_folder
@@ -159,4 +161,5 @@ def engine_for(args: argparse.Namespace) -> Engine:
 
 
 def _starting(args: argparse.Namespace) -> Engine:
-    raise Refusal("not yet")
+    found = default_launch(args.comfyui, args.base, args.python, tuple(args.arg), elsewhere=args.address is not None)
+    return RayEngine(found, args.workers, args.gpus, args.address)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from .errors import Refusal, WorkerLost
+from .gpus import has_accelerator
 
 LEASH = Path(__file__).with_name("leash.py")
 PREFIX = "hicache-batch-"  # of the temporary folders
@@ -88,10 +89,6 @@ def base_of_dev(repository: Path, elsewhere: bool) -> Path:
 
 def is_checkout(path: Path) -> bool:
     return (path / "main.py").is_file() and (path / "comfy").is_dir()
-
-
-def has_accelerator() -> bool:
-    return sys.platform == "darwin" or any(map(shutil.which, ("nvidia-smi", "rocm-smi")))
 
 
 class ComfyUI:
@@ -202,7 +199,7 @@ def environment(launch: Launch, gpu: str | None) -> dict[str, str]:
     if launch.threads is not None:
         env["OMP_NUM_THREADS"] = launch.threads
     if gpu is not None:
-        env["CUDA_VISIBLE_DEVICES"] = gpu
+        env.update(CUDA_VISIBLE_DEVICES=gpu, CUDA_DEVICE_ORDER="PCI_BUS_ID")  # the order of nvidia-smi and of Ray
     return env
 
 

@@ -5,23 +5,25 @@ owner closes it or dies, of SIGKILL too; then the command is ended and FOLDER re
 the standard library only, so that any Python can run it by its path.
 """
 
+import ctypes
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 SECONDS_TO_END = 5
+PR_SET_PDEATHSIG = 1
 
 
 def main(folder: str, command: Sequence[str]) -> int:
     """Returns the exit code of the command."""
     if sys.platform != "win32":
         signal.signal(signal.SIGTERM, let_go)
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 - the command is its owner's
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=also_without_leash())  # noqa: S603
     threading.Thread(target=end_without_owner, args=(process, folder), daemon=True).start()
     try:
         code = process.wait()
@@ -42,6 +44,20 @@ def end_without_owner(process: subprocess.Popen, folder: str) -> None:
             pass
     owner_gone.set()
     end(process)
+
+
+def also_without_leash() -> Callable[[], None] | None:
+    """Linux can kill the command when the leash itself is killed, as Ray does with the children of its workers."""
+    if sys.platform != "linux":
+        return None
+    prctl, leash = ctypes.CDLL(None).prctl, os.getpid()
+
+    def ask() -> None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != leash:  # too late to be told
+            os._exit(1)
+
+    return ask
 
 
 def end(process: subprocess.Popen) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from comfy_client.server import dev_module
 
-from hicache_batch import comfyui, leash
+from hicache_batch import comfyui, gpus, leash
 from hicache_batch.comfyui import ComfyUI, Launch, default_launch
 from hicache_batch.errors import Refusal, WorkerLost
 
@@ -178,6 +178,14 @@ def test_it_ends_when_its_owner_is_killed(family):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @both
+def test_it_ends_when_its_leash_is_killed(family):
+    _, leash_pid, child, _ = family
+    os.kill(leash_pid, signal.SIGKILL)
+    wait_until(lambda: not alive(child))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@both
 def test_it_ends_when_its_leash_is_told_to(family):
     _, leash_pid, child, folder = family
     os.kill(leash_pid, signal.SIGTERM)
@@ -235,7 +243,7 @@ def test_paths_of_other_machines_are_not_looked_at(no_host, monkeypatch):
 
 def test_a_machine_has_an_accelerator_or_not(monkeypatch):
     monkeypatch.setattr(shutil, "which", {"rocm-smi": "/usr/bin/rocm-smi"}.get)
-    assert comfyui.has_accelerator()
+    assert gpus.has_accelerator()
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(shutil, "which", {}.get)
-    assert not comfyui.has_accelerator()
+    assert not gpus.has_accelerator()

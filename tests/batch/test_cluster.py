@@ -1,0 +1,359 @@
+"""Workers of a batch on this machine and on a cluster of two nodes: real Ray, real ComfyUI, real deaths."""
+
+import asyncio
+import importlib.util
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hicache_batch import gpus
+from hicache_batch.cluster import RayEngine, in_a_sentence
+from hicache_batch.comfyui import Launch
+from hicache_batch.errors import Refusal, WorkerLost
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and Ray's clusters are of Linux machines")
+
+HOST = os.environ["COMFYUI_PATH"]
+OURS = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}  # or Ray writes one into the home directory
+SMI = """#!/bin/sh
+echo "GPU 4: Toy 80GB (UUID: GPU-4f00)"
+echo "GPU 6: Toy 80GB (UUID: GPU-6f00)"
+echo "  MIG 1g.10gb Device 0: (UUID: MIG-77aa)"
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_token():
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in OURS.items():
+            patch.setenv(name, value)
+        yield
+
+
+@pytest.fixture(scope="module")
+def launch(tmp_path_factory):
+    """On the CPU, whatever Ray takes the machine for."""
+    base = tmp_path_factory.mktemp("base")
+    for name in ("custom_nodes", "user", "input", "output", "models", "temp"):
+        (base / name).mkdir()
+    return Launch(HOST, str(base), arguments=("--cpu",), cpu=None)
+
+
+def two_gpus(folder, patch):
+    """As the driver's tool lists them. There is none behind it: the ComfyUIs are told to take the CPU."""
+    (folder / "nvidia-smi").write_text(SMI, encoding="utf-8")
+    (folder / "nvidia-smi").chmod(0o755)
+    patch.setenv("PATH", str(folder), prepend=os.pathsep)
+
+
+@pytest.fixture(scope="class")
+def local(launch, tmp_path_factory):
+    """Two workers with a GPU each, and where they are."""
+    with pytest.MonkeyPatch.context() as patch:
+        two_gpus(tmp_path_factory.mktemp("bin"), patch)
+        yield from running(RayEngine(launch, gpus=(4, 6)))
+
+
+def running(engine):
+    asyncio.run(engine.__aenter__())
+    try:
+        yield engine, asyncio.run(all_up(engine))
+    finally:
+        asyncio.run(engine.__aexit__(None, None, None))
+
+
+async def all_up(engine):
+    return dict(zip(engine.names, await asyncio.gather(*map(engine.bring_up, engine.names)), strict=True))
+
+
+def argv(url):
+    with urllib.request.urlopen(f"{url}/system_stats", timeout=30) as answer:
+        return json.load(answer)["system"]["argv"]
+
+
+def option(command, name):
+    return command[command.index(name) + 1]
+
+
+def processes_with(text):
+    """Ids of the processes that have it in their command line."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (folder / "cmdline").read_bytes()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if text.encode() in command:
+            found.append(int(folder.name))
+    return found
+
+
+def parent(pid):
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def wait_until(condition, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+class TestOnThisMachine:
+    def test_every_worker_has_a_comfyui_and_a_gpu_of_its_own(self, local):
+        engine, urls = local
+        assert engine.names == ("worker-0", "worker-1")
+        assert len(set(urls.values())) == 2
+        commands = [argv(url) for url in urls.values()]
+        assert {option(command, "--cuda-device") for command in commands} == {"4", "6"}
+        assert {option(command, "--listen") for command in commands} == {"127.0.0.1"}
+        assert len({engine.where(name) for name in engine.names}) == 2
+
+    def test_our_own_environment_and_handlers_stay_as_they_were(self, local):
+        assert "CUDA_VISIBLE_DEVICES" not in os.environ
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+    def test_a_killed_worker_takes_its_comfyui_along_and_is_replaced(self, local):
+        engine, urls = local
+        folder = option(argv(urls["worker-0"]), "--temp-directory")
+        before, pid = engine.where("worker-0"), engine.pid("worker-0")
+        assert before.endswith(f"process {pid}")
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not processes_with(folder))
+        wait_until(lambda: not Path(folder).exists())
+        urls["worker-0"] = asyncio.run(engine.bring_up("worker-0"))
+        assert option(argv(urls["worker-0"]), "--temp-directory") != folder
+        assert engine.where("worker-0") != before
+        assert argv(urls["worker-1"])
+
+    def test_a_comfyui_that_ended_is_replaced_and_its_last_words_are_logged(self, local, caplog):
+        engine, urls = local
+        folder = option(argv(urls["worker-1"]), "--temp-directory")
+        (main,) = [pid for pid in processes_with(folder) if parent(pid) in processes_with(folder)]
+        os.kill(main, signal.SIGKILL)
+        wait_until(lambda: not processes_with(folder))
+        with caplog.at_level("WARNING", "hicache_batch.cluster"):
+            urls["worker-1"] = asyncio.run(engine.bring_up("worker-1"))
+        assert "The ComfyUI of worker-1 on " in caplog.text
+        assert "To see the GUI go to" in caplog.text
+        assert argv(urls["worker-1"])
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+class Cluster:
+    """Two nodes with one CPU and one GPU each, in Ray's eyes."""
+
+    def __init__(self):
+        port, client = free_port(), free_port()
+        common = ["--num-cpus=1", "--num-gpus=1", "--object-store-memory=100000000", "--disable-usage-stats", "--block"]
+        own = ["--include-dashboard=false", f"--ray-client-server-port={client}", "--node-ip-address=127.0.0.1"]
+        self.address, self.nodes = f"ray://127.0.0.1:{client}", []
+        self._start("--head", f"--port={port}", *own, *common)
+        wait_until(lambda: answers(port) and answers(client))
+        self._start(f"--address=127.0.0.1:{port}", *common)
+
+    def _start(self, *arguments):
+        ray = str(Path(sys.executable).with_name("ray"))
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self.nodes.append(subprocess.Popen([ray, "start", *arguments], **quiet, start_new_session=True))
+
+    def lose_a_node(self):
+        os.killpg(self.nodes[1].pid, signal.SIGKILL)
+
+    def end(self):
+        for node in reversed(self.nodes):
+            node.terminate()
+        for node in self.nodes:
+            try:
+                node.wait(60)
+            finally:
+                node.kill()
+                node.wait()
+
+
+def answers(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="class")
+def cluster(launch):
+    cluster = Cluster()
+    try:
+        both = RayEngine(replace(launch, cpu=True), address=cluster.address)
+        wait_until(lambda: len(asyncio.run(names(both))) == 2)
+        yield cluster
+    finally:
+        cluster.end()
+
+
+@pytest.fixture(scope="class")
+def two_nodes(cluster, launch):
+    """A worker on each, on the CPU, through Ray Client; after it what needs the cluster only."""
+    yield from running(RayEngine(replace(launch, cpu=True), workers=2, address=cluster.address))
+
+
+def refused(engine):
+    with pytest.raises(Refusal) as refusal:
+        asyncio.run(names(engine))
+    return str(refusal.value)
+
+
+async def names(engine):
+    async with engine:
+        return engine.names
+
+
+class TestOnACluster:
+    def test_there_is_a_worker_per_gpu_or_per_machine(self, cluster, launch):
+        assert asyncio.run(names(RayEngine(launch, address=cluster.address))) == ("worker-0", "worker-1")
+        one = RayEngine(replace(launch, cpu=True), workers=1, address="auto")
+        assert asyncio.run(names(one)) == ("worker-0",)
+
+    def test_more_workers_than_there_is_room_for_are_refused(self, cluster, launch):
+        sentence = refused(RayEngine(launch, workers=3, address=cluster.address))
+        assert sentence.startswith("3 workers take one GPU each and the cluster at ray://")
+        assert sentence.endswith("has 2; give --workers 2 or fewer.")
+        assert "one CPU each" in refused(RayEngine(replace(launch, cpu=True), workers=3, address=cluster.address))
+
+    def test_a_checkout_that_a_node_does_not_have_is_told(self, cluster, launch):
+        async def brought_up():
+            async with RayEngine(replace(launch, comfyui="/none"), workers=1, address=cluster.address) as engine:
+                await engine.bring_up("worker-0")
+
+        with pytest.raises(WorkerLost, match="worker-0: /none has no main"):
+            asyncio.run(brought_up())
+
+    def test_every_node_has_a_worker(self, two_nodes):
+        engine, urls = two_nodes
+        raylets = {parent(engine.pid(name)) for name in engine.names}
+        assert len(raylets) == 2
+        for url in urls.values():
+            assert url.startswith(f"http://{option(argv(url), '--listen')}:")
+            assert "--cpu" in argv(url)
+
+    def test_a_worker_whose_machine_is_gone_is_lost(self, two_nodes, cluster):
+        engine, urls = two_nodes
+        folders = {name: option(argv(url), "--temp-directory") for name, url in urls.items()}
+        (gone,) = [name for name in engine.names if descends(engine.pid(name), cluster.nodes[1].pid)]
+        (other,) = set(engine.names) - {gone}
+        cluster.lose_a_node()
+        wait_until(lambda: not processes_with(folders[gone]))
+        engine._seconds_to_place = 10
+        # Until Ray knows that the node is gone, it sends workers there, which are lost as well.
+        wait_until(lambda: f"{gone}: Ray found no free CPU for it within 10 s" in lost(engine, gone))
+        assert argv(urls[other])
+
+
+def lost(engine, name):
+    with pytest.raises(WorkerLost) as error:
+        asyncio.run(engine.bring_up(name))
+    return str(error.value)
+
+
+def descends(pid, ancestor):
+    while pid > 1 and pid != ancestor:
+        pid = parent(pid)
+    return pid == ancestor
+
+
+def test_without_ray_it_says_how_to_install_it(launch, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert "pip install 'ray[client]', or use --server URL" in refused(RayEngine(launch))
+
+
+def test_a_number_of_workers_below_one_is_refused(launch):
+    assert refused(RayEngine(launch, workers=0)) == "--workers is 0; give 1 or more."
+
+
+def test_a_checkout_that_is_none_is_refused(launch, tmp_path):
+    assert f"{tmp_path} has no main.py" in refused(RayEngine(replace(launch, comfyui=str(tmp_path))))
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ({"gpus": (0,), "address": "auto"}, "--gpus 0 names GPUs of this machine; with --address auto"),
+        ({"gpus": (4, 6), "workers": 3}, "--workers 3 is not one per GPU of --gpus 4,6"),
+        ({"gpus": (4, 4)}, "--gpus 4,4 names a GPU twice"),
+        ({"gpus": (4, 7)}, "there is no GPU 7; this machine has 4 (Toy 80GB), 6 (Toy 80GB)."),
+        ({"gpus": ("GPU-9",)}, "there is no GPU GPU-9;"),
+    ],
+)
+def test_gpus_that_cannot_be_had_are_refused(launch, tmp_path, monkeypatch, asked, sentence):
+    two_gpus(tmp_path, monkeypatch)
+    assert sentence in refused(RayEngine(launch, **asked))
+
+
+def test_gpus_do_not_go_with_workers_on_the_cpu(launch):
+    assert "--gpus 0 does not go with" in refused(RayEngine(replace(launch, cpu=True), gpus=(0,)))
+
+
+def test_a_machine_without_gpus_says_so(launch, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "there is no GPU 0; this machine has none." in refused(RayEngine(launch, gpus=(0,)))
+
+
+def test_gpus_are_known_by_number_and_by_uuid(tmp_path, monkeypatch):
+    two_gpus(tmp_path, monkeypatch)
+    gpus.require((4, "GPU-6f", "MIG-77aa"))
+
+
+def test_gpus_of_amd_are_taken_as_they_are_named(tmp_path, monkeypatch):
+    (tmp_path / "rocm-smi").write_text("#!/bin/sh\n", encoding="utf-8")
+    (tmp_path / "rocm-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    gpus.require((0, 1))
+
+
+def test_a_driver_that_does_not_answer_has_no_gpus(tmp_path, monkeypatch):
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\nexit 9\n", encoding="utf-8")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert gpus.listing() == ""
+
+
+@pytest.mark.parametrize("address", ["ray://127.0.0.1:9", "127.0.0.1:9"])
+def test_a_cluster_that_does_not_answer_is_refused(launch, address):
+    assert f"Nothing answers at --address {address}" in refused(RayEngine(launch, address=address))
+
+
+@pytest.mark.parametrize("address", ["ray://head", "http://head:10001", "head:port"])
+def test_an_address_that_is_none_is_refused(launch, address):
+    assert f"--address {address} is no address of a cluster" in refused(RayEngine(launch, address=address))
+
+
+def test_a_cluster_that_has_ended_is_refused(launch, tmp_path, monkeypatch):
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "ray_current_cluster").write_text("127.0.0.1:9", encoding="utf-8")
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    assert "Nothing answers at --address 127.0.0.1:9" in refused(RayEngine(launch, address="auto"))
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:7")
+    assert "Nothing answers at --address 127.0.0.1:7" in refused(RayEngine(launch, address="auto"))
+
+
+def test_no_cluster_on_this_machine_is_refused(launch, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    assert "No Ray cluster answers at --address auto" in refused(RayEngine(launch, address="auto"))
+
+
+def test_what_ray_says_becomes_one_sentence():
+    sentence = in_a_sentence("worker-3", ConnectionError("gone\nat line 7"))
+    assert sentence == "worker-3 was lost before its ComfyUI served (ConnectionError: gone)."
