@@ -62,10 +62,11 @@ def _add_engines(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--server", action="append", default=[], metavar="URL", help="a running ComfyUI; may be repeated"
     )
-    group.add_argument("--gpus", metavar="0,1", help="GPUs of this machine (default: all)")
+    group.add_argument("--gpus", type=_gpus, metavar="0,1", help="GPUs of this machine (default: all)")
     group.add_argument("--workers", type=_count, metavar="N", help="how many ComfyUIs (default: one a GPU)")
     group.add_argument("--address", metavar="auto|ray://HOST:PORT", help="a Ray cluster")
     group.add_argument("--comfyui", metavar="PATH", help="the ComfyUI to start, by its path where it runs")
+    group.add_argument("--python", metavar="PATH", help="the Python that runs it (default: the one that runs this)")
     group.add_argument("--base", metavar="DIR", help="its --base-directory: models, custom_nodes, input")
     group.add_argument(
         "--arg", action="append", default=[], metavar="ARG", help="passed on to ComfyUI; may be repeated"
@@ -76,6 +77,10 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a number from 1")
     return int(text)
+
+
+def _gpus(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(","))
 
 
 def _seed(text: str) -> int:
@@ -132,14 +137,14 @@ async def _run(args: argparse.Namespace) -> int:
 
 
 async def _check(batch: Batch, engine: Engine) -> int:
-    progress = Progress(len(batch.rows), len(engine.names), batch.folder)
+    progress = Progress(len(batch.rows), batch.folder)
     await check(batch, engine, progress)
-    progress.say(f"{len(batch.rows) - progress.skipped} rows to make on {len(engine.names)} workers; nothing was made.")
+    progress.say(f"{len(batch.rows) - progress.skipped} rows to make on {progress.workers} workers; nothing was made.")
     return DONE
 
 
 async def _make(batch: Batch, engine: Engine) -> int:
-    progress = Progress(len(batch.rows), len(engine.names), batch.folder)
+    progress = Progress(len(batch.rows), batch.folder)
     try:
         await run_batch(batch, engine, progress)
     finally:
@@ -151,7 +156,7 @@ async def _make(batch: Batch, engine: Engine) -> int:
 def engine_for(args: argparse.Namespace) -> Engine:
     """Raises Refusal for choices that exclude each other."""
     starting = {"--gpus": args.gpus, "--workers": args.workers, "--address": args.address, "--comfyui": args.comfyui}
-    starting |= {"--base": args.base, "--arg": args.arg}
+    starting |= {"--base": args.base, "--python": args.python, "--arg": args.arg}
     if not args.server:
         return _starting(args)
     for name, value in starting.items():

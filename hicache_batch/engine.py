@@ -22,3 +22,7 @@ class Engine(Protocol):
     async def bring_up(self, name: str) -> str:
         """The URL of a ComfyUI that answers; after a loss, of the one in its place. Raises WorkerLost."""
         ...
+
+    def where(self, name: str) -> str:
+        """The worker with its place, for messages."""
+        ...

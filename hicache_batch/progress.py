@@ -14,20 +14,20 @@ from .manifest import Record
 class Progress:
     """A listener of run_batch. Everything goes to stderr, so that a script may have stdout for itself."""
 
-    def __init__(self, rows: int, workers: int, folder: Path) -> None:
-        self._rows, self._workers, self._folder = rows, workers, folder
+    def __init__(self, rows: int, folder: Path) -> None:
+        self._rows, self._folder = rows, folder
         self._records: list[Record] = []
         self._bar: tqdm | None = None
         self._started = time.monotonic()
 
-    def checked(self, bindings: Bindings, skipped: int) -> None:
+    def checked(self, bindings: Bindings, skipped: int, workers: int) -> None:
         for line in bindings.described():
             self.say(f"  {line}")
         if not bindings.has_seed:
             self.say("The workflow has no seed: rows differ by their columns alone.")
         if skipped:
             self.say(f"{skipped} of {self._rows} rows are there already.")
-        self.skipped, self._started = skipped, time.monotonic()
+        self.skipped, self.workers, self._started = skipped, workers, time.monotonic()
         self._bar = tqdm(total=self._rows, initial=skipped, unit="row", file=sys.stderr, mininterval=0.5, smoothing=0.1)
 
     def recorded(self, record: Record) -> None:
@@ -54,7 +54,7 @@ class Progress:
         done = [record for record in self._records if not record.error]
         rate = f", {len(done) / seconds:.2f} rows a second" if done else ""
         lines = [
-            f"{len(done)} rows in {seconds:.0f} s on {self._workers} workers{rate}; files, manifest: {self._folder}"
+            f"{len(done)} rows in {seconds:.0f} s on {self.workers} workers{rate}; files, manifest: {self._folder}"
         ]
         shares = Counter(record.worker for record in done)
         lines += [f"  {name}: {count} rows" for name, count in sorted(shares.items())]

@@ -24,7 +24,7 @@ MORE_LOSSES = 2  # in a row, beyond the tries of one row: so that a row that end
 class Listener(Protocol):
     """Who is told what happens."""
 
-    def checked(self, bindings: Bindings, skipped: int) -> None: ...
+    def checked(self, bindings: Bindings, skipped: int, workers: int) -> None: ...
     def recorded(self, record: Record) -> None: ...
     def say(self, sentence: str) -> None: ...
 
@@ -114,12 +114,14 @@ class _Run:
         manifest = Manifest(batch.folder)
         requests = {row.index: request_digest(bindings.apply(row)) for row in batch.rows}
         missing = [row for row in batch.rows if not manifest.done(row.index, requests[row.index])]
-        self._listener.checked(bindings, len(batch.rows) - len(missing))
+        self._listener.checked(bindings, len(batch.rows) - len(missing), len(self._engine.names))
         workers = set(self._engine.names) - self._retired
         return Plan(bindings, manifest, Ledger(missing, workers, batch.tries))
 
     async def bring_up(self, name: str) -> str:
-        return await self._engine.bring_up(name)
+        url = await self._engine.bring_up(name)
+        self._listener.say(f"{self._engine.where(name)} is ready.")
+        return url
 
     async def work(self, name: str) -> None:
         """Takes rows until none is left, or until this worker has been lost too often without having finished one."""
@@ -136,6 +138,7 @@ class _Run:
                 lost += 1
                 self._losses.append(f"{name} is lost: {error}")
                 self._listener.say(self._losses[-1])
+                await asyncio.sleep(2**lost)  # a cluster needs a while until it knows that a machine is gone
         self._listener.say(f"{name} is given up after {lost} losses.")
         self._retired.add(name)
         if self._plan is not None:
