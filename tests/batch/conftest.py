@@ -27,8 +27,8 @@ class Batch:
     out: Path
     command: list[str]
 
-    def start(self):
-        return subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    def start(self, stderr=subprocess.PIPE):
+        return subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=stderr, text=True)
 
     def run(self):
         return subprocess.run(self.command, capture_output=True, text=True, timeout=PATIENCE)

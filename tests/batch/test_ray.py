@@ -1,0 +1,163 @@
+"""Batches as users start them, on ComfyUIs that Ray holds: deaths and machines change no byte."""
+
+import os
+import re
+import secrets
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from batch_example import prepare
+from comfy_client.server import dev_module
+
+from .conftest import TEXTS, stop
+from .processes import Cluster, parent, processes_with, wait_until
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and Ray's clusters are of Linux machines")
+
+ROWS = 24
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _environment():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(
+            "RAY_AUTH_MODE", "token"
+        )  # as batches have it; without one of ours it would go into the home folder
+        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        yield
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("base")
+    dev_module().prepare_base(folder)
+    prepare(folder)
+    return folder
+
+
+@pytest.fixture
+def ray_batch(batch, checkout, base):
+    def make(*arguments, **more):
+        return batch("--comfyui", checkout, "--base", base, *arguments, **more)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def first():
+    """Digests of the batch that the others are compared with."""
+    return {}
+
+
+def whole(one):
+    """Every row once, without an error; what its files are."""
+    assert [record["row"] for record in one.records] == list(range(ROWS))
+    assert {record["error"] for record in one.records} == {None}
+    names = [[saved["file"] for saved in record["files"]] for record in one.records]
+    assert names == [[f"{row:06d}_00.png"] for row in range(ROWS)]
+    digests = one.digests
+    assert {file["file"]: file["sha256"] for record in one.records for file in record["files"]} == digests
+    return digests
+
+
+def test_one_worker_whose_driver_is_killed(ray_batch, base, first):
+    one = ray_batch("--workers", 1, prompts=TEXTS)
+    process = one.start()
+    one.wait_for_rows(5, process)
+    stop(process, signal.SIGKILL)
+    kept = {record["row"]: record["files"] for record in one.records}
+    assert 5 <= len(kept) < ROWS
+    wait_until(lambda: not processes_with(str(base)))  # no ComfyUI outlives its driver
+    result = one.resume()
+    assert result.returncode == 0, result.stderr
+    assert f"{len(kept)} of {ROWS} rows are there already." in result.stderr
+    assert {record["row"]: record["files"] for record in one.records if record["row"] in kept} == kept
+    first.update(whole(one))
+    assert len(set(first.values())) == ROWS
+
+
+def test_two_workers_give_the_same_bytes(ray_batch, first):
+    one = ray_batch("--workers", 2, prompts=TEXTS)
+    result = one.run()
+    assert result.returncode == 0, result.stderr
+    assert whole(one) == first
+    assert {record["worker"] for record in one.records} == {"worker-0", "worker-1"}
+    assert f"{ROWS} rows in" in result.stderr
+
+
+def test_three_workers_of_which_one_is_killed_give_the_same_bytes(ray_batch, first, tmp_path):
+    one = ray_batch("--workers", 3, prompts=TEXTS)
+    log = tmp_path / "stderr"
+    with log.open("w") as output:
+        process = one.start(stderr=output)
+        one.wait_for_rows(3, process)
+        wait_until(lambda: len(ready(log)) == 3)
+        os.kill(int(ready(log)["worker-1"]), signal.SIGKILL)
+        assert process.wait(300) == 0, log.read_text()
+        process.communicate()
+    assert whole(one) == first
+    assert "worker-1 is lost" in log.read_text()
+
+
+def ready(log):
+    """Workers that said so, and the ids of their processes."""
+    return dict(re.findall(r"(worker-\d) on \S+, process (\d+) is ready", log.read_text()))
+
+
+def test_two_nodes_with_a_worker_on_each(ray_batch, first):
+    cluster = Cluster()
+    try:
+        wait_until(lambda: len(raylets()) == 2)
+        one = ray_batch("--address", cluster.address, "--workers", 2, "--arg=--cpu", prompts=TEXTS[:8])
+        process = one.start()
+        one.wait_for_rows(1, process)
+        wait_until(lambda: len(raylets_with_a_worker()) == 2 or process.poll() is not None)
+        _, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+        assert one.digests == {name: first[name] for name in sorted(first)[:8]}
+        assert {record["worker"] for record in one.records} == {"worker-0", "worker-1"}
+    finally:
+        cluster.end()
+
+
+def raylets():
+    """The processes of Ray's nodes on this machine."""
+    return [pid for pid in processes_with("raylet") if Path(f"/proc/{pid}/comm").read_text().strip() == "raylet"]
+
+
+def raylets_with_a_worker():
+    """The nodes whose workers hold a ComfyUI."""
+    found = set()
+    for pid in processes_with("leash.py"):
+        with suppress(FileNotFoundError):
+            found.add(parent(parent(pid)))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--gpus", "0,9"], "--gpus 0,9"),
+        (["--address", "ray://127.0.0.1:1"], "Nothing answers at --address ray://127.0.0.1:1"),
+        (["--comfyui", "/none"], "/none has no main.py and comfy/"),
+    ],
+)
+def test_refusals(ray_batch, arguments, sentence):
+    one = ray_batch(*arguments)
+    result = one.run()
+    assert (result.returncode, one.out.exists()) == (2, False), result.stderr
+    assert sentence in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_without_ray_it_says_how_to_get_it(ray_batch, tmp_path, monkeypatch):
+    """A Python that has everything but Ray."""
+    (tmp_path / "hide").mkdir()
+    (tmp_path / "hide" / "sitecustomize.py").write_text("import sys\n\nsys.modules['ray'] = None\n", "utf-8")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'hide'}", prepend=os.pathsep)
+    result = ray_batch().run()
+    assert result.returncode == 2, result.stderr
+    assert "needs Ray: pip install 'ray[client]'" in result.stderr
