@@ -2,8 +2,8 @@
 
     python dev.py exec -- python benchmarks/batch.py --out docs/benchmarks/batch.md
 
-`python -m batch_example` as a user would run it, workers through Ray, one thread for each ComfyUI, one worker and two in
-turns, so that what else the machine does strikes both. *rows a second*: while every worker works, that is from the
+`python -m batch_example` as a user would run it, workers through Ray, one thread for each ComfyUI, one worker and two
+in turns, so that what else the machine does strikes both. *rows a second*: while every worker works, that is from the
 moment when the last of them has saved its first picture until the first of them saves its last one, by the times of the
 files; the start of ComfyUI and the loading of the model are left out. *seconds of a row*: the median of the manifest's.
 *whole command*: with the start of Ray and of ComfyUI, by the clock. The ratio is that of the medians of rows a second.
@@ -107,8 +107,8 @@ def ratio(results: Sequence[Result]) -> float:
 def document(results: Sequence[Result], rows: int) -> str:
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "ray"))
     return (
-        f"The bundled small Flux, test split, 20 steps of euler at speed 2.5, {rows} rows, "
-        f"seeds {SEEDS} times the round and on; {platform.machine()} CPU with {os.cpu_count()} cores, 1 thread for each ComfyUI, "
+        f"The bundled small Flux, test split, 20 steps of euler at speed 2.5, {rows} rows, seeds from {SEEDS} times "
+        f"the round on; {platform.machine()} CPU with {os.cpu_count()} cores, 1 thread for each ComfyUI, "
         f"Python {platform.python_version()}, {versions}, ComfyUI {host_version()}.\n\n"
         f"`python dev.py exec -- python {' '.join(sys.argv)}`\n\n{HEAD}\n"
         + "\n".join(map(line, results))

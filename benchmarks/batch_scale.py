@@ -10,9 +10,9 @@ noise of the size that is named above and are deleted afterwards.
 *of the ideal*: rows a second, over workers / seconds of a row; the time counted is that of the whole batch, with the
 check of every row before the first is sent, and the wait for the last. *processor*: of the driver's process, which has
 one thread of work; *busy*: the time in which its event loop waits for no server, so the processor's, the disk's (two
-fsync a row) and that of other programs on the same cores. A driver that is busy all the time is the limit: 1000 / busy
-milliseconds a row is what this one could do at most. With rows of 0 seconds nothing but driver and stand-ins is
-measured; *stand-ins*: share of a core that each process of them used, the limit where it comes near 100%.
+fsync a row) and that of other programs on the same cores. A driver that is busy all the time is the limit; at most it
+does 1000 / (busy, ms a row) rows a second. With rows of 0 seconds, driver and stand-ins alone are measured; *stand-ins*: share
+of a core that each process of them used, the limit where it comes near 100%.
 *open files*: of the driver, most of them connections; `ulimit -n` must allow them.
 """
 
@@ -21,7 +21,6 @@ import asyncio
 import os
 import platform
 import resource
-import selectors
 import sys
 import time
 from collections.abc import Sequence
@@ -34,6 +33,7 @@ from tempfile import TemporaryDirectory
 import aiohttp
 from batch_example import PROMPTS, WORKFLOW
 from stand_in_server import running
+from waits import IdleClock, fsync_milliseconds
 
 from hicache_batch.bindings import Wanted
 from hicache_batch.client import Client
@@ -56,7 +56,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Result:
-    """Seconds: of the batch by the clock, of the driver's processor, of its loop busy, of each stand-in's processor."""
+    """Seconds: of the batch by the clock, of the driver's processor, of its loop busy, of a stand-in's processor."""
 
     wall: float
     processor: float
@@ -100,18 +100,6 @@ class Watched(Progress):
         super().say(sentence)
         if " is lost: " in sentence or " failed " in sentence:
             raise SystemExit(sentence)
-
-
-class IdleClock(selectors.DefaultSelector):
-    """The selector of an event loop that knows how long the loop has waited in it."""
-
-    idle = 0.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        started = time.perf_counter()
-        found = super().select(timeout)
-        self.idle += time.perf_counter() - started
-        return found
 
 
 async def processor_of(port: int) -> float:
@@ -161,7 +149,8 @@ def document(lines: Sequence[str], size: int, processes: int) -> str:
     return (
         f"One driver, pictures of {size:,} bytes, stand-ins in {processes} process(es); {platform.machine()} CPU with "
         f"{os.cpu_count()} cores, which the stand-ins share, Python {platform.python_version()}, aiohttp "
-        f"{aiohttp.__version__}.\n\n`python dev.py exec -- python {' '.join(sys.argv)}`\n\n{HEAD}\n"
+        f"{aiohttp.__version__}. An fsync of a picture takes {fsync_milliseconds(size):.1f} ms on this disk "
+        f"while no batch runs.\n\n`python dev.py exec -- python {' '.join(sys.argv)}`\n\n{HEAD}\n"
         + "\n".join(lines)
         + "\n\n"
         + (__doc__ or "").split("\n\n", 2)[2]
