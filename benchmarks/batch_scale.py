@@ -11,8 +11,8 @@ noise of the size that is named above and are deleted afterwards.
 check of every row before the first is sent, and the wait for the last. *processor*: of the driver's process, which has
 one thread of work; *busy*: the time in which its event loop waits for no server, so the processor's, the disk's (two
 fsync a row) and that of other programs on the same cores. A driver that is busy all the time is the limit; at most it
-does 1000 / (busy, ms a row) rows a second. With rows of 0 seconds, driver and stand-ins alone are measured; *stand-ins*: share
-of a core that each process of them used, the limit where it comes near 100%.
+does 1000 / (busy, ms a row) rows a second. With rows of 0 seconds, driver and stand-ins alone are measured;
+*stand-ins*: share of a core that each process of them used, the limit where it comes near 100%.
 *open files*: of the driver, most of them connections; `ulimit -n` must allow them.
 """
 
