@@ -2,15 +2,15 @@
 
     python dev.py exec -- python benchmarks/batch_scale.py --out docs/benchmarks/batch_scale.md
 
-The driver is the real one with all it writes: bindings, manifest, pictures, fsync, progress bar. Only the ComfyUIs are
+The driver is the real one with all it writes: bindings, manifest, pictures, progress bar. Only the ComfyUIs are
 stand-ins (stand_in_server.py), in a process of their own: they wait as long as a row takes and send the messages that a
 row sends meanwhile, 20 steps spread over it. Rows are the 24 texts of tools/batch_example over and over; pictures are
 noise of the size that is named above and are deleted afterwards.
 
 *of the ideal*: rows a second, over workers / seconds of a row; the time counted is that of the whole batch, with the
 check of every row before the first is sent, and the wait for the last. *processor*: of the driver's process, which has
-one thread of work; *busy*: the time in which its event loop waits for no server, so the processor's, the disk's (two
-fsync a row) and that of other programs on the same cores. A driver that is busy all the time is the limit; at most it
+one thread of work; *busy*: the time in which its event loop waits for no server, so the processor's, the disk's
+and that of other programs on the same cores. A driver that is busy all the time is the limit; at most it
 does 1000 / (busy, ms a row) rows a second. With rows of 0 seconds, driver and stand-ins alone are measured;
 *stand-ins*: share of a core that each process of them used, the limit where it comes near 100%.
 *open files*: of the driver, most of them connections; `ulimit -n` must allow them.
@@ -20,7 +20,6 @@ import argparse
 import asyncio
 import os
 import platform
-import resource
 import sys
 import time
 from collections.abc import Sequence
@@ -33,9 +32,10 @@ from tempfile import TemporaryDirectory
 import aiohttp
 from batch_example import PROMPTS, WORKFLOW
 from stand_in_server import running
-from waits import IdleClock, fsync_milliseconds
+from waits import IdleClock
 
 from hicache_batch.bindings import Wanted
+from hicache_batch.cli import allow_many_files
 from hicache_batch.client import Client
 from hicache_batch.manifest import Record
 from hicache_batch.progress import Progress
@@ -147,10 +147,10 @@ def line(case: Case, result: Result) -> str:
 
 def document(lines: Sequence[str], size: int, processes: int) -> str:
     return (
+        "# One driver of batches\n\n"
         f"One driver, pictures of {size:,} bytes, stand-ins in {processes} process(es); {platform.machine()} CPU with "
         f"{os.cpu_count()} cores, which the stand-ins share, Python {platform.python_version()}, aiohttp "
-        f"{aiohttp.__version__}. An fsync of a picture takes {fsync_milliseconds(size):.1f} ms on this disk "
-        f"while no batch runs.\n\n`python dev.py exec -- python {' '.join(sys.argv)}`\n\n{HEAD}\n"
+        f"{aiohttp.__version__}.\n\n`python dev.py exec -- python {' '.join(sys.argv)}`\n\n{HEAD}\n"
         + "\n".join(lines)
         + "\n\n"
         + (__doc__ or "").split("\n\n", 2)[2]
@@ -166,8 +166,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=1, help="of stand-ins")
     parser.add_argument("--out", type=Path, help="Markdown file; default: print only")
     arguments = parser.parse_args()
-    most_files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
+    allow_many_files()
     lines = []
     for seconds in arguments.seconds:
         for workers in arguments.workers:

@@ -128,7 +128,17 @@ async def _stoppable(args: argparse.Namespace) -> int:
         return codes[0]
 
 
+def allow_many_files() -> None:
+    """A thousand workers take more connections than most shells allow at first. Windows has no such limit."""
+    with suppress(ImportError):
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 async def _run(args: argparse.Namespace) -> int:
+    allow_many_files()
     workflow, rows = read_workflow(args.workflow), read_rows(args.prompts)
     wanted, engine = Wanted(args.set, args.seed), engine_for(args)
     with opened_folder(args.out, args.resume or args.dry_run) as folder:

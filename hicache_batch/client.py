@@ -99,7 +99,8 @@ class Client:
         async for message in socket:
             if message.type != aiohttp.WSMsgType.TEXT:
                 continue
-            kind, event = (json.loads(message.data)[part] for part in ("type", "data"))
+            said = json.loads(message.data)
+            kind, event = said["type"], said["data"]
             if event.get("prompt_id") != prompt_id:
                 continue
             if on_event is not None:

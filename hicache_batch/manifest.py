@@ -50,7 +50,6 @@ class Manifest:
         try:
             with self._file.open("ab", buffering=0) as file:
                 file.write(_line(record))
-                os.fsync(file.fileno())
         except OSError as error:
             raise OutputError(f"Cannot write {self._file} ({error.strerror}): make room, then --resume.") from error
 

@@ -68,15 +68,16 @@ def file_name(row: int, number: int, suffix: str) -> str:
 
 
 async def save(folder: Path, name: str, chunks: AsyncIterator[bytes]) -> Saved:
-    """Under its name only when it is whole. Raises OutputError, and what the source of the chunks raises."""
+    """Under its name only when it is whole; what a power cut still spoils, its sha256 tells.
+
+    Raises OutputError, and what the source of the chunks raises.
+    """
     part, digest = folder / (name + PART), hashlib.sha256()
     try:
         with part.open("wb") as file:
             async for chunk in chunks:
                 digest.update(chunk)
                 file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
         os.replace(part, folder / name)
     except OSError as error:
         part.unlink(missing_ok=True)
