@@ -98,6 +98,14 @@ def workflow():
 
 
 @pytest.fixture
+def long_rows(tmp_path):
+    """A row that is soon done, and two that take minutes."""
+    file = tmp_path / "long.csv"
+    file.write_text(f"prompt,KSampler.steps\n{TEXTS[0]},20\n{TEXTS[1]},9000\n{TEXTS[2]},9000\n", "utf-8")
+    return file
+
+
+@pytest.fixture
 def saved_workflow():
     """The example as the frontend saves it."""
     saved = json.loads((EXAMPLES / "HiCache on the small bundled Flux.json").read_text("utf-8"))

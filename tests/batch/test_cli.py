@@ -8,7 +8,7 @@ import sys
 import pytest
 from comfy_client.server import free_port
 
-from .conftest import TEXTS
+from .conftest import stop
 
 pytestmark = pytest.mark.server
 
@@ -112,11 +112,10 @@ def test_help_names_every_argument():
     assert all(f"--{name}" in text for name in (*named, "dry-run"))
 
 
-def test_a_batch_beside_another_in_the_same_folder(batch, server):
-    first = batch("--server", server.url, prompts=TEXTS[:3])
+def test_a_batch_beside_another_in_the_same_folder(batch, server, long_rows):
+    first = batch("--server", server.url, prompts=long_rows)
     process = first.start()
     first.wait_for_rows(1, process)
     result = first.resume()
-    assert process.wait(120) == 0
-    process.communicate()
+    assert stop(process)[0] == 130
     assert (result.returncode, "Another batch is writing to" in result.stderr) == (2, True)

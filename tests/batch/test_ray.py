@@ -94,12 +94,12 @@ def test_three_workers_of_which_one_is_killed_give_the_same_bytes(ray_batch, fir
     with log.open("w") as output:
         process = one.start(stderr=output)
         one.wait_for_rows(3, process)
-        wait_until(lambda: len(ready(log)) == 3)
-        os.kill(int(ready(log)["worker-1"]), signal.SIGKILL)
+        killed = one.records[0]["worker"]
+        os.kill(int(ready(log)[killed]), signal.SIGKILL)
         assert process.wait(300) == 0, log.read_text()
         process.communicate()
     assert whole(one) == first
-    assert "worker-1 is lost" in log.read_text()
+    assert f"{killed} is lost" in log.read_text()
 
 
 def ready(log):
@@ -111,13 +111,14 @@ def test_two_nodes_with_a_worker_on_each(ray_batch, first):
     cluster = Cluster()
     try:
         wait_until(lambda: len(raylets()) == 2)
-        one = ray_batch("--address", cluster.address, "--workers", 2, "--arg=--cpu", prompts=TEXTS[:8])
+        one = ray_batch("--address", cluster.address, "--workers", 2, "--arg=--cpu", prompts=TEXTS)
         process = one.start()
         one.wait_for_rows(1, process)
         wait_until(lambda: len(raylets_with_a_worker()) == 2 or process.poll() is not None)
+        assert process.poll() is None, process.communicate()
         _, err = process.communicate(timeout=300)
         assert process.returncode == 0, err
-        assert one.digests == {name: first[name] for name in sorted(first)[:8]}
+        assert whole(one) == first
         assert {record["worker"] for record in one.records} == {"worker-0", "worker-1"}
     finally:
         cluster.end()
@@ -125,7 +126,11 @@ def test_two_nodes_with_a_worker_on_each(ray_batch, first):
 
 def raylets():
     """The processes of Ray's nodes on this machine."""
-    return [pid for pid in processes_with("raylet") if Path(f"/proc/{pid}/comm").read_text().strip() == "raylet"]
+    found = []
+    for pid in processes_with("raylet"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found += [pid] if Path(f"/proc/{pid}/comm").read_text().strip() == "raylet" else []
+    return found
 
 
 def raylets_with_a_worker():

@@ -152,10 +152,8 @@ def test_a_killed_driver_loses_no_finished_row(batch, server):
 
 
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_stopped_batch_takes_its_rows_back(batch, server, tmp_path, how, code):
-    long = tmp_path / "long.csv"
-    long.write_text(f"prompt,KSampler.steps\n{TEXTS[0]},20\n{TEXTS[1]},4000\n{TEXTS[2]},4000\n", "utf-8")
-    one = batch("--server", server.url, prompts=long)
+def test_a_stopped_batch_takes_its_rows_back(batch, server, long_rows, how, code):
+    one = batch("--server", server.url, prompts=long_rows)
     process = one.start()
     one.wait_for_rows(1, process)
     while not queue_of(server)["queue_running"]:
