@@ -18,7 +18,7 @@ BUDGETS = {  # seconds of one core that a suite may take on the machine of CI; p
     FIRST: 1500,
     "host": 1500,
     "browser": 900,
-    "batch": 400,
+    "batch": 700,
     "server": 300,
     "tools": 180,
     "test_registry.py": 90,
