@@ -10,6 +10,8 @@ import time
 import urllib.request
 from pathlib import Path
 
+RAY = str(Path(sys.executable).with_name("ray"))
+
 
 def argv(url):
     with urllib.request.urlopen(f"{url}/system_stats", timeout=30) as answer:
@@ -56,26 +58,37 @@ def free_port():
 
 
 class Cluster:
-    """Two nodes with one CPU and one GPU each, in Ray's eyes."""
+    """Two nodes with one CPU and one GPU each, in Ray's eyes; both are there when the block begins."""
 
     def __init__(self):
-        port, client = free_port(), free_port()
+        self._port, self._client = free_port(), free_port()
+        self.address, self.nodes = f"ray://127.0.0.1:{self._client}", []
+
+    def __enter__(self):
         common = ["--num-cpus=1", "--num-gpus=1", "--object-store-memory=100000000", "--disable-usage-stats", "--block"]
-        own = ["--include-dashboard=false", f"--ray-client-server-port={client}", "--node-ip-address=127.0.0.1"]
-        self.address, self.nodes = f"ray://127.0.0.1:{client}", []
-        self._start("--head", f"--port={port}", *own, *common)
-        wait_until(lambda: answers(port) and answers(client))
-        self._start(f"--address=127.0.0.1:{port}", *common)
+        ports = [f"--port={self._port}", f"--ray-client-server-port={self._client}"]
+        try:
+            self._start("--head", *ports, "--include-dashboard=false", "--node-ip-address=127.0.0.1", *common)
+            wait_until(lambda: answers(self._port) and answers(self._client))
+            self._start(f"--address=127.0.0.1:{self._port}", *common)
+            wait_until(lambda: "/2.0 GPU" in self._status())
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _status(self):
+        command = [RAY, "status", f"--address=127.0.0.1:{self._port}"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
 
     def _start(self, *arguments):
-        ray = str(Path(sys.executable).with_name("ray"))
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self.nodes.append(subprocess.Popen([ray, "start", *arguments], **quiet, start_new_session=True))
+        self.nodes.append(subprocess.Popen([RAY, "start", *arguments], **quiet, start_new_session=True))
 
     def lose_a_node(self):
         os.killpg(self.nodes[1].pid, signal.SIGKILL)
 
-    def end(self):
+    def __exit__(self, *exc):
         for node in reversed(self.nodes):
             node.terminate()
         for node in self.nodes:

@@ -15,6 +15,7 @@ from hicache_batch import gpus
 from hicache_batch.cluster import RayEngine, in_a_sentence
 from hicache_batch.comfyui import Launch
 from hicache_batch.errors import Refusal, WorkerLost
+from hicache_batch.ray_connection import OF_LOCAL_RAY
 
 from .processes import Cluster, argv, descends, option, parent, processes_with, wait_until
 
@@ -54,7 +55,13 @@ def two_gpus(folder, patch):
 
 
 @pytest.fixture(scope="class")
-def local(launch, tmp_path_factory):
+def before():
+    """Our environment and what SIGTERM does, before Ray starts."""
+    return dict(os.environ), signal.getsignal(signal.SIGTERM)
+
+
+@pytest.fixture(scope="class")
+def local(launch, before, tmp_path_factory):
     """Two workers with a GPU each, and where they are."""
     with pytest.MonkeyPatch.context() as patch:
         two_gpus(tmp_path_factory.mktemp("bin"), patch)
@@ -83,9 +90,11 @@ class TestOnThisMachine:
         assert {option(command, "--listen") for command in commands} == {"127.0.0.1"}
         assert len({engine.where(name) for name in engine.names}) == 2
 
-    def test_our_own_environment_and_handlers_stay_as_they_were(self, local):
-        assert "CUDA_VISIBLE_DEVICES" not in os.environ
-        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    def test_our_own_environment_and_handlers_stay_as_they_were(self, local, before):
+        environment, handler = before
+        set_for_ray = {*OF_LOCAL_RAY, "CUDA_VISIBLE_DEVICES"}
+        assert {name: os.environ.get(name) for name in set_for_ray} == {n: environment.get(n) for n in set_for_ray}
+        assert signal.getsignal(signal.SIGTERM) == handler
 
     def test_a_killed_worker_takes_its_comfyui_along_and_is_replaced(self, local):
         engine, urls = local
@@ -114,14 +123,9 @@ class TestOnThisMachine:
 
 
 @pytest.fixture(scope="class")
-def cluster(launch):
-    cluster = Cluster()
-    try:
-        both = RayEngine(replace(launch, cpu=True), address=cluster.address)
-        wait_until(lambda: len(asyncio.run(names(both))) == 2)
+def cluster():
+    with Cluster() as cluster:
         yield cluster
-    finally:
-        cluster.end()
 
 
 @pytest.fixture(scope="class")

@@ -6,7 +6,6 @@ import secrets
 import signal
 import sys
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from batch_example import prepare
@@ -108,9 +107,7 @@ def ready(log):
 
 
 def test_two_nodes_with_a_worker_on_each(ray_batch, first):
-    cluster = Cluster()
-    try:
-        wait_until(lambda: len(raylets()) == 2)
+    with Cluster() as cluster:
         one = ray_batch("--address", cluster.address, "--workers", 2, "--arg=--cpu", prompts=TEXTS)
         process = one.start()
         one.wait_for_rows(1, process)
@@ -120,17 +117,6 @@ def test_two_nodes_with_a_worker_on_each(ray_batch, first):
         assert process.returncode == 0, err
         assert whole(one) == first
         assert {record["worker"] for record in one.records} == {"worker-0", "worker-1"}
-    finally:
-        cluster.end()
-
-
-def raylets():
-    """The processes of Ray's nodes on this machine."""
-    found = []
-    for pid in processes_with("raylet"):
-        with suppress(FileNotFoundError, ProcessLookupError):
-            found += [pid] if Path(f"/proc/{pid}/comm").read_text().strip() == "raylet" else []
-    return found
 
 
 def raylets_with_a_worker():
