@@ -107,6 +107,7 @@ def ratio(results: Sequence[Result]) -> float:
 def document(results: Sequence[Result], rows: int) -> str:
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "ray"))
     return (
+        "# Two workers against one\n\n"
         f"The bundled small Flux, test split, 20 steps of euler at speed 2.5, {rows} rows, seeds from {SEEDS} times "
         f"the round on; {platform.machine()} CPU with {os.cpu_count()} cores, 1 thread for each ComfyUI, "
         f"Python {platform.python_version()}, {versions}, ComfyUI {host_version()}.\n\n"
