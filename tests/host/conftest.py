@@ -24,6 +24,14 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason=f"long: only on ComfyUI {NEWEST}"))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _garbage_of_this_file_only():
+    """The host collects garbage between runs and so do many tests: not again through all that earlier files left."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def host_version():
     return comfyui_version.__version__

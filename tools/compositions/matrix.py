@@ -1,6 +1,6 @@
 """The cells of the matrix."""
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import torch
@@ -39,7 +39,7 @@ def columns() -> tuple[str, ...]:
     return tuple(name for name in MODELS if name in wanted)
 
 
-@cache
+@lru_cache(maxsize=8)  # more would be carried along by all that follows
 def built(name: str, dtype: torch.dtype) -> Any:
     return MODELS[name].build(dtype)
 
