@@ -26,10 +26,19 @@ def test_everything_in_the_picture_exists():
     assert [str(path) for path in drawn_paths() if not (ROOT / path).exists()] == []
 
 
-@pytest.mark.parametrize("package", ["hicache_core", "hicache_comfy", "nodes"])
+@pytest.mark.parametrize("package", ["hicache_core", "hicache_comfy", "nodes", "hicache_batch", "hicache_batch/saved"])
 def test_every_module_is_in_the_picture(package):
-    modules = {path.relative_to(ROOT) for path in (ROOT / package).glob("*.py") if path.name != "__init__.py"}
+    modules = {path.relative_to(ROOT) for path in (ROOT / package).glob("*.py") if not path.name.startswith("__")}
     assert modules - set(drawn_paths()) == set()
+
+
+def test_every_tool_and_every_suite_is_in_the_picture():
+    def folders(name):
+        return {path.parent.relative_to(ROOT) for path in (ROOT / name).glob("*/*.py")}
+
+    assert folders("tools") - set(drawn_paths()) == set()
+    (suites,) = re.findall(r"^tests/ +(.*) mirror the code$", (ROOT / "docs/architecture.md").read_text("utf-8"), re.M)
+    assert {Path("tests") / suite for suite in suites.split()} == folders("tests")
 
 
 FOR_TYPES = {"en": {}, "zh": {"MODEL": "模型", "IMAGE": "图像"}}  # the frontend's own names
