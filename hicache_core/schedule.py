@@ -143,10 +143,13 @@ class GapController:
     def next_gap(self, gap: float, error: float, previous_error: float) -> float:
         """The next gap after a gap whose forecast had this ``error``, and the one before ``previous_error``."""
         p = self.order + 1
-        floor = 1e-3 * self.tolerance
-        integral = (self.tolerance / max(error, floor)) ** (0.7 / p)
-        proportional = (max(previous_error, floor) / self.tolerance) ** (0.4 / p)
+        integral = self._in_tolerances(error) ** (-0.7 / p)
+        proportional = self._in_tolerances(previous_error) ** (0.4 / p)
         return gap * min(1.5, max(0.5, integral * proportional))
+
+    def _in_tolerances(self, error: float) -> float:
+        """Never so small or large that a power of it is no number, however small the tolerance is."""
+        return min(1e30, max(1e-3, error / self.tolerance))
 
     def length(self, step: int, other: int) -> float:
         """The gap between two computed steps."""

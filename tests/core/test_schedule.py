@@ -144,6 +144,11 @@ def test_the_controller_changes_a_gap_by_a_bounded_factor():
     assert controller().next_gap(2.0, 1e9, 0.1) == 1.0
 
 
+@pytest.mark.parametrize(("error", "previous", "gap"), [(0.0, 0.0, 6.0), (1.0, 0.0, 2.0), (1.0, 1e308, 2.0)])
+def test_the_smallest_tolerance_there_is_still_has_gaps(error, previous, gap):
+    assert controller(tolerance=5e-324).next_gap(4.0, error, previous) == gap
+
+
 @pytest.mark.parametrize("tolerance", [0.001, 0.003, 0.05])
 def test_the_first_gap_is_the_one_whose_expected_drift_meets_the_tolerance(tolerance):
     assert EXPECTED * controller(tolerance).first_gap ** 2 == pytest.approx(tolerance)

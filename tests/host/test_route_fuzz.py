@@ -80,6 +80,7 @@ PLAIN = {"mode": "target speed", "speed": 2.5, "tolerance": 0.003, "node": "4", 
 @example({**PLAIN, "sampling": {"steps": 10**400, "denoise": 1.0}})
 @example({**PLAIN, "sampling": {"steps": 1, "denoise": 5e-324}})
 @example({**PLAIN, "sampling": {"steps": 10_000, "denoise": 10**400}})
+@example({**PLAIN, "mode": "adaptive", "tolerance": 5e-324})
 @example({**PLAIN, "mode": "x" * 16_000})
 def test_any_question_gets_a_plan_or_a_sentence(pack, question):
     plan = pack.nodes.routes._plan
