@@ -63,7 +63,8 @@ def questions(draw):
     if draw(st.booleans()):
         question["settings"] = drawn({k: v for k, v in WIDGETS.items() if k != "no such widget"}, True)
     for _ in range(draw(st.integers(0, 2))):
-        place = draw(st.sampled_from([question, sampling, question.get("settings") or question]))
+        settings = question.get("settings")  # by now it may be anything
+        place = draw(st.sampled_from([question, sampling, settings if isinstance(settings, dict) else question]))
         place[draw(st.sampled_from([*sorted(place), "extra", "func", "self"]))] = draw(ANYTHING)
     return question
 
