@@ -24,7 +24,7 @@ PREFIX = "hicache-batch-"  # of the temporary folders
 SECONDS_TO_START, SECONDS_TO_END, SECONDS_TO_ANSWER = 600, 20, 10
 LOG_LINES = 15
 NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # none lies between the machines of a cluster
-FIRST_PORT, PORTS = 20_000, 10_000  # below those that systems hand to outgoing connections
+FIRST_PORT, PORTS = 24_000, 6_000  # above those of Ray, below those that systems hand to outgoing connections
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from . import gpus
 from .errors import Refusal
 
 SECONDS_TO_CONNECT = 10
+PAUSES = (2, 5)  # seconds, before the next try where the head's server for this client did not come up
 PACKAGE = Path(__file__).resolve().parent
 OBJECT_STORE = 100 * 2**20  # bytes; the least that Ray takes, near enough: nothing large goes through it
 OF_LOCAL_RAY = {
@@ -100,7 +102,7 @@ def connected(asked: Asked) -> Iterator[None]:
         import ray  # reads the environment
 
         try:
-            context = ray.init(**options(asked))
+            context = started(asked)
         except Exception as error:  # Ray's errors have no base in common
             ray.shutdown()
             raise Refusal(failure(asked.address, error)) from error
@@ -110,6 +112,19 @@ def connected(asked: Asked) -> Iterator[None]:
         ray.shutdown()
         if local:
             shutil.rmtree(context.address_info["session_dir"], ignore_errors=True)
+
+
+def started(asked: Asked) -> Any:
+    """Ray's context. The head forks a server for every client, and gives up on one that is not ready within 30 s."""
+    import ray
+
+    for pause in PAUSES:
+        try:
+            return ray.init(**options(asked))  # made anew for every try: Ray writes into them
+        except ConnectionAbortedError:
+            ray.shutdown()
+            time.sleep(pause)
+    return ray.init(**options(asked))
 
 
 def options(asked: Asked) -> dict[str, Any]:
@@ -159,7 +174,9 @@ def sigterm_kept() -> Iterator[None]:
 
 
 def failure(address: str | None, error: Exception) -> str:
-    said = str(error).strip().partition("\n")[0].rstrip(".")
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    aborted = isinstance(error, ConnectionAbortedError)  # its message ends with the head's traceback
+    said = lines[-1 if aborted else 0].rstrip(".")
     if address is None:
         return f"Ray did not start on this machine ({type(error).__name__}: {said}); see its logs under /tmp/ray."
     reason = f"{type(error).__name__}: {said}"

@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -14,7 +16,7 @@ RAY = str(Path(sys.executable).with_name("ray"))
 
 
 def argv(url):
-    with urllib.request.urlopen(f"{url}/system_stats", timeout=30) as answer:
+    with urllib.request.urlopen(f"{url}/system_stats", timeout=60) as answer:
         return json.load(answer)["system"]["argv"]
 
 
@@ -62,6 +64,7 @@ class Cluster:
 
     def __init__(self):
         self._port, self._client = free_port(), free_port()
+        self.temp = tempfile.mkdtemp(prefix="ray", dir="/tmp")  # sockets below it: their paths must be short
         self.address, self.nodes = f"ray://127.0.0.1:{self._client}", []
 
     def __enter__(self):
@@ -77,13 +80,21 @@ class Cluster:
             raise
         return self
 
+    @property
+    def _environment(self):
+        return {**os.environ, "RAY_TMPDIR": self.temp}
+
     def _status(self):
         command = [RAY, "status", f"--address=127.0.0.1:{self._port}"]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
+        try:
+            return subprocess.run(command, capture_output=True, text=True, timeout=60, env=self._environment).stdout
+        except subprocess.TimeoutExpired:  # not yet
+            return ""
 
     def _start(self, *arguments):
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self.nodes.append(subprocess.Popen([RAY, "start", *arguments], **quiet, start_new_session=True))
+        command = [RAY, "start", *arguments]
+        self.nodes.append(subprocess.Popen(command, **quiet, start_new_session=True, env=self._environment))
 
     def lose_a_node(self):
         os.killpg(self.nodes[1].pid, signal.SIGKILL)
@@ -97,6 +108,7 @@ class Cluster:
             finally:
                 node.kill()
                 node.wait()
+        shutil.rmtree(self.temp, ignore_errors=True)
 
 
 def answers(port):

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from hicache_batch import gpus
+from hicache_batch import comfyui, gpus, ray_connection
 from hicache_batch.cluster import RayEngine, in_a_sentence
 from hicache_batch.comfyui import Launch
 from hicache_batch.errors import Refusal, WorkerLost
-from hicache_batch.ray_connection import OF_LOCAL_RAY
+from hicache_batch.ray_connection import OF_LOCAL_RAY, Asked, connected
 
 from .processes import Cluster, argv, descends, option, parent, processes_with, wait_until
 
@@ -146,8 +146,9 @@ async def names(engine):
 
 
 class TestOnACluster:
-    def test_there_is_a_worker_per_gpu_or_per_machine(self, cluster, launch):
+    def test_there_is_a_worker_per_gpu_or_per_machine(self, cluster, launch, monkeypatch):
         assert asyncio.run(names(RayEngine(launch, address=cluster.address))) == ("worker-0", "worker-1")
+        monkeypatch.setenv("RAY_TMPDIR", cluster.temp)
         one = RayEngine(replace(launch, cpu=True), workers=1, address="auto")
         assert asyncio.run(names(one)) == ("worker-0",)
 
@@ -270,6 +271,63 @@ def test_a_cluster_that_has_ended_is_refused(launch, tmp_path, monkeypatch):
 def test_no_cluster_on_this_machine_is_refused(launch, tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     assert "No Ray cluster answers at --address auto" in refused(RayEngine(launch, address="auto"))
+
+
+def test_ports_are_none_of_rays():
+    from ray.util.client.server import proxier  # not above: Ray reads the environment as it is imported
+
+    ours = range(comfyui.FIRST_PORT, comfyui.FIRST_PORT + comfyui.PORTS)
+    assert not {*ours} & {*range(proxier.MIN_SPECIFIC_SERVER_PORT, proxier.MAX_SPECIFIC_SERVER_PORT)}
+    assert comfyui.free_port("127.0.0.1") in ours
+
+
+ASKED = Asked(1, None, "ray://head:10001", use_gpus=False)
+ABORTED = ConnectionAbortedError("Initialization failure from server:\nTraceback ...\nRuntimeError: Proxy failed.\n")
+
+
+@pytest.fixture
+def head(monkeypatch):
+    """What ray.init answers, one after the other, and what it was given. No head aborts at will."""
+    import ray
+
+    answers, given = [], []
+
+    def init(**options):
+        given.append(repr(options))
+        options["runtime_env"].clear()
+        answer = answers.pop(0)
+        if answer is not None:
+            raise answer
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray_connection, "PAUSES", (0, 0))
+    return answers, given
+
+
+def test_a_head_that_aborts_is_asked_again(head):
+    answers, given = head
+    answers += [ABORTED, ABORTED, None]
+    with connected(ASKED):
+        assert len(given) == 3
+    assert len(set(given)) == 1
+
+
+def test_a_head_that_aborts_every_time_is_refused_with_the_cause(head):
+    answers, _ = head
+    answers += [ABORTED, ABORTED, ABORTED]
+    with pytest.raises(Refusal, match=r"\(ConnectionAbortedError: RuntimeError: Proxy failed\); is it up"):
+        with connected(ASKED):
+            pass
+    assert answers == []
+
+
+@pytest.mark.parametrize("error", [RuntimeError("version mismatch\nmore"), ConnectionError("closed")])
+def test_no_other_error_is_tried_again(head, error):
+    answers, given = head
+    answers.append(error)
+    with pytest.raises(Refusal, match=str(error).partition("\n")[0] + r"\)"), connected(ASKED):
+        pass
+    assert len(given) == 1
 
 
 def test_what_ray_says_becomes_one_sentence():
