@@ -1,6 +1,7 @@
 """Prompt files: one row a picture (or a video), from .txt, .csv or .jsonl."""
 
 import csv
+import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ def _lines(text: str, _path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _table(text: str, path: Path) -> Iterator[dict[str, Any]]:
-    lines = csv.reader(text.splitlines(keepends=True), strict=True)
+    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         names = [name.strip() for name in next(lines, [])]
         _check_names(names, path)

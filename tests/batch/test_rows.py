@@ -38,6 +38,14 @@ def test_a_table_names_its_columns(read):
     assert [row.index for row in rows] == [0, 1]
 
 
+def test_a_cell_goes_on_at_rarer_ends_of_lines(read):
+    odd = "an owl\u2028 at\x0b night\x85"
+    assert columns(read("p.csv", f"prompt,x\r\n{odd},1\r\na cat,2")) == [
+        {"prompt": odd, "x": "1"},
+        {"prompt": "a cat", "x": "2"},
+    ]
+
+
 def test_an_object_a_line(read):
     rows = read("p.jsonl", '{"prompt": "a cat", "3.seed": 18446744073709551615, "x": null}\n\n"a dog"\n')
     assert columns(rows) == [{"prompt": "a cat", "3.seed": 2**64 - 1}, {"prompt": "a dog"}]
