@@ -1,14 +1,16 @@
 """manifest.jsonl: what became of every row. A line is added as a row ends; at last a sorted file replaces it."""
 
+import errno
 import hashlib
 import json
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .outputs import MANIFEST, OutputError, Saved
+from .outputs import MANIFEST, OutputError, Saved, is_of
 
 
 @dataclass(frozen=True)
@@ -42,16 +44,26 @@ class Manifest:
         self.records: dict[int, Record] = {record.row: record for record in _read(self._file)}
 
     def add(self, record: Record) -> None:
-        """One write, so that a reader never sees half a line. Raises OutputError."""
+        """One write, so that a reader never sees half a line; files that the row has no more go. Raises OutputError."""
         if not self._begun:  # a line that a crash cut short must not swallow this one
             self._replace()
             self._begun = True
+        self._remove_old(record)
         self.records[record.row] = record
         try:
             with self._file.open("ab", buffering=0) as file:
-                file.write(_line(record))
+                if file.write(line := _line(record)) < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise OutputError(f"Cannot write {self._file} ({error.strerror}): make room, then --resume.") from error
+
+    def _remove_old(self, record: Record) -> None:
+        """No others than those of the row, whatever somebody wrote into the manifest."""
+        before, now = self.records.get(record.row), {saved.file for saved in record.files}
+        for name in {saved.file for saved in before.files} - now if before else ():
+            if is_of(record.row, name):
+                with suppress(OSError):
+                    (self._folder / name).unlink()
 
     def finish(self) -> None:
         """Sorted by row."""

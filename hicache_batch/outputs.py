@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
@@ -30,8 +31,8 @@ class OutputError(Exception):
 @contextmanager
 def opened_folder(path: Path, resume: bool) -> Iterator[Path]:
     """The folder, made if need be, for this process alone. What a refusal leaves empty is taken away again."""
-    made = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
+        made = [folder for folder in (path, *path.parents) if not folder.exists()]
         path.mkdir(parents=True, exist_ok=True)
         lock = _locked(path / LOCK)
     except OSError as error:
@@ -41,8 +42,7 @@ def opened_folder(path: Path, resume: bool) -> Iterator[Path]:
             raise Refusal(f"{path} already holds a batch: add --resume to go on with it, or choose another --out.")
         yield path
     finally:
-        lock.close()
-        (path / LOCK).unlink(missing_ok=True)
+        _unlock(lock, path / LOCK)
         for folder in made:
             with suppress(OSError):  # not empty
                 folder.rmdir()
@@ -62,9 +62,25 @@ def _locked(file: Path) -> sqlite3.Connection:
     return lock
 
 
+def _unlock(lock: sqlite3.Connection, file: Path) -> None:
+    """The file goes while it is still locked, or another batch could lock one that is about to go."""
+    try:
+        file.unlink(missing_ok=True)
+        lock.close()
+    except OSError:  # Windows, where nobody can take away what is open
+        lock.close()
+        with suppress(OSError):
+            file.unlink(missing_ok=True)
+
+
 def file_name(row: int, number: int, suffix: str) -> str:
     """Sorts by row; the same whoever makes it."""
     return f"{row:06d}_{number:02d}{suffix}"
+
+
+def is_of(row: int, name: str) -> bool:
+    """Whether it could be the name of a file of this row."""
+    return re.fullmatch(rf"{row:06d}_\d+(\.[^/\\]*)?", name) is not None
 
 
 async def save(folder: Path, name: str, chunks: AsyncIterator[bytes]) -> Saved:

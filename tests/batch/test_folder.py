@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 
@@ -77,6 +78,38 @@ def test_a_batch_is_not_overwritten(tmp_path):
         pass
 
 
+def test_the_lock_is_taken_away_while_it_still_locks(tmp_path, monkeypatch):
+    unlink, seen = Path.unlink, []
+
+    def watched(file, **how):
+        with pytest.raises(Refusal, match="Another batch is writing to"), opened_folder(tmp_path, resume=True):
+            pass
+        seen.append(file.name)
+        unlink(file, **how)
+
+    with opened_folder(tmp_path, resume=False):
+        monkeypatch.setattr(Path, "unlink", watched)
+    assert (seen, content(tmp_path)) == ([".lock"], [])
+
+
+def test_a_lock_that_cannot_be_taken_away_locks_no_more(tmp_path, monkeypatch):
+    def denied(file, **how):
+        raise PermissionError(13, "Permission denied")
+
+    with opened_folder(tmp_path, resume=False):
+        monkeypatch.setattr(Path, "unlink", denied)
+    monkeypatch.undo()
+    with opened_folder(tmp_path, resume=False):
+        pass
+    assert content(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_looked_at_is_refused(tmp_path):
+    sentence = r"Cannot write to .* \(File name too long\): choose another --out"
+    with pytest.raises(Refusal, match=sentence), opened_folder(tmp_path / ("x" * 300), resume=False):
+        pass
+
+
 def test_a_folder_below_a_file_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(Refusal, match=r"Cannot write to .*file/out \(Not a directory\): choose another --out"):
@@ -99,6 +132,29 @@ def test_a_manifest_is_read_as_it_was_written(tmp_path, records):
     for record in records:
         manifest.add(record)
     assert Manifest(tmp_path).records == {record.row: record for record in records}
+
+
+@pytest.fixture
+def full(tmp_path):
+    """``full(size)``: no file grows beyond it, as on a disk without room."""
+    resource = pytest.importorskip("resource", reason="Windows has no such limit")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def at(size):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+
+    yield at
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_line_that_has_no_room_is_told(tmp_path, records, full):
+    first, second = records
+    manifest = Manifest(tmp_path)
+    manifest.add(first)
+    full((tmp_path / "manifest.jsonl").stat().st_size + 10)
+    with pytest.raises(OutputError, match=r"Cannot write .*manifest\.jsonl \(No space left on device\): make room"):
+        manifest.add(second)
+    assert Manifest(tmp_path).records == {first.row: first}
 
 
 def test_the_manifest_is_sorted_at_last(tmp_path, records):
@@ -140,6 +196,17 @@ def test_a_failed_row_is_not_done(tmp_path):
     manifest = Manifest(tmp_path)
     manifest.add(Record(0, 7, "worker-0", "digest", error="no"))
     assert not manifest.done(0, "digest")
+
+
+def test_files_that_a_row_has_no_more_are_removed(tmp_path):
+    for name in ("000003_00.png", "000003_01.png", "000003_02.webp", "000004_00.png", "notes.txt"):
+        (tmp_path / name).touch()
+    manifest = Manifest(tmp_path)
+    manifest.add(Record(3, 7, "w", "d", tuple(Saved(file.name, "") for file in sorted(tmp_path.glob("*")))))
+    manifest.add(Record(3, 7, "w", "d", (Saved("000003_00.png", ""),)))
+    assert content(tmp_path) == ["000003_00.png", "000004_00.png", "manifest.jsonl", "notes.txt"]
+    manifest.add(Record(3, 7, "w", "d", error="no"))
+    assert content(tmp_path) == ["000004_00.png", "manifest.jsonl", "notes.txt"]
 
 
 def test_a_request_is_known_by_its_content():
