@@ -10,6 +10,7 @@ COMMENT = re.compile(r"/\*[\s\S]*?\*/|//.*")
 UNSAFE = re.compile(r'[/?<>\\:*|"\x00-\x1f\x7f]')
 PLACEHOLDER = re.compile(r"%([^%]+)%")
 DATE_PART = re.compile(r"d+|h+|m+|s+|yyyy|yy|M+")
+MOMENT = datetime(2000, 1, 1)  # of every date: the same workflow is the same prompt the next time
 DATE_PARTS = {"d": "day", "M": "month", "h": "hour", "m": "minute", "s": "second"}
 
 
@@ -53,14 +54,14 @@ class _Template:
         return _Template(self._dice.choice(options), self._dice).text()
 
 
-def fill_in(name: str, value_of: Callable[[str, str], Any], now: datetime | None = None) -> str:
+def fill_in(name: str, value_of: Callable[[str, str], Any]) -> str:
     """%KSampler.seed% and %date:yyyy-MM-dd% in the name of a file. value_of(node, widget): None where there is none."""
 
     def replaced(match: re.Match) -> str:
         parts = match[1].split(".")
         if len(parts) != 2:
             is_date = parts[0].startswith("date:")
-            return _date(parts[0].removeprefix("date:"), now or datetime.now()) if is_date else match[0]
+            return _date(parts[0].removeprefix("date:"), MOMENT) if is_date else match[0]
         value = value_of(*parts)
         return match[0] if value is None else UNSAFE.sub("_", _as_text(value))
 
