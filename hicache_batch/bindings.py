@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import Refusal
-from .nodes import Input, Prompt, describe, find, prompt_text
+from .nodes import Input, Prompt, describe, find, prompt_text, seeds, source_of_seed
 from .rows import PROMPT, Row
 from .values import Convert, converter
 
 SEED, ROW = "seed", "row"
-SEEDS = {"seed", "noise_seed"}
 LARGEST_SEED = 2**64 - 1
 
 
@@ -27,22 +26,23 @@ class Binding:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the user asked for: (node.input, template) of every --set, and the base of the seeds."""
+    """What the user asked for: (node.input, template) of every --set, and the base of the seeds; None: from 0."""
 
     sets: Sequence[tuple[str, str]] = ()
-    seed: int = 0
+    seed: int | None = None
 
 
 class Bindings:
     """Of a workflow's prompt on a server. Raises Refusal, naming what exists, for what fits nowhere."""
 
     def __init__(self, prompt: Prompt, object_info: dict[str, Any], columns: Sequence[str], wanted: Wanted) -> None:
-        self._prompt, self._info, self._columns, self._base = prompt, object_info, list(columns), wanted.seed
+        self._prompt, self._info, self._columns, self._base = prompt, object_info, list(columns), wanted.seed or 0
         self.bindings: dict[Input, Binding] = {}
         for target, template in wanted.sets:
             self._bind(find(prompt, target, object_info), template)
         self._bind_columns()
-        self._bind_seeds()
+        asked = "--seed" if wanted.seed is not None else "Column 'seed'" if SEED in columns else None
+        self._bind_seeds(None if self.has_seed else asked)
 
     def _bind(self, place: Input, template: str) -> None:
         if place in self.bindings:
@@ -71,12 +71,17 @@ class Bindings:
             why = f"Column {column!r} is bound to nothing; use it with --set 'NODE.input={{{column}}}' or remove it. "
             raise Refusal(why + str(refusal)) from refusal
 
-    def _bind_seeds(self) -> None:
-        for key, node in self._prompt.items():
-            for name, value in node["inputs"].items():
-                is_seed = name in SEEDS and isinstance(value, int) and not isinstance(value, bool)
-                if is_seed and Input(key, name) not in self.bindings:
-                    self._bind(Input(key, name), f"{{{SEED}}}")
+    def _bind_seeds(self, asked: str | None) -> None:
+        """asked: what of the user's must reach all of them."""
+        for place in seeds(self._prompt):
+            source = source_of_seed(self._prompt, place)
+            if source is not None and not {place, source} & self.bindings.keys():
+                self._bind(source, f"{{{SEED}}}")
+            if source is None and asked and place not in self.bindings:
+                where = describe(self._prompt, place)
+                raise Refusal(f"{asked} does not reach {where}, which is linked: say --set 'NODE.input={{seed}}'.")
+        if asked and not self.has_seed:
+            raise Refusal(f"{asked} fits nowhere: the workflow has no seed; say --set 'NODE.input={{seed}}'.")
 
     @property
     def has_seed(self) -> bool:

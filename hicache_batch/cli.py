@@ -24,7 +24,10 @@ DONE, ROWS_FAILED, REFUSED, STOPPED, TERMINATED = 0, 1, 2, 130, 143
 DESCRIPTION = (
     "Runs every row of a prompt file through a ComfyUI workflow, over many GPUs and machines. See docs/batch.md."
 )
-EPILOG = "exit code: 0 all rows are there, 1 some failed (the manifest says why), 2 refused before anything was written"
+EPILOG = (
+    "exit code: 0 all rows are there, 1 some failed (the manifest says why) or the folder took no more, "
+    "2 refused before anything was written, 130 after Ctrl-C, 143 after SIGTERM"
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -53,9 +56,7 @@ def _add_bindings(group: argparse._ArgumentGroup) -> None:
         metavar="NODE.INPUT=VALUE",
         help="NODE is a title or an id; {column}, {seed} and {row} stand for the row's own",
     )
-    group.add_argument(
-        "--seed", type=_seed, default=0, metavar="BASE", help="a row's seed is BASE + its number (default 0)"
-    )
+    group.add_argument("--seed", type=_seed, metavar="BASE", help="a row's seed is BASE + its number (default 0)")
 
 
 def _add_engines(group: argparse._ArgumentGroup) -> None:
@@ -69,7 +70,7 @@ def _add_engines(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--python", metavar="PATH", help="the Python that runs it (default: the one that runs this)")
     group.add_argument("--base", metavar="DIR", help="its --base-directory: models, custom_nodes, input")
     group.add_argument(
-        "--arg", action="append", default=[], metavar="ARG", help="passed on to ComfyUI; may be repeated"
+        "--arg", action="append", default=[], metavar="ARG", help="passed on: --arg=--lowvram; may be repeated"
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from .errors import Refusal
 
 Prompt = dict[str, dict[str, Any]]
+SEEDS = ("seed", "noise_seed")
 LISTED = 12  # names in a refusal
 
 
@@ -65,6 +66,39 @@ def _listed(names: Iterator[str]) -> str:
     found = list(dict.fromkeys(names))
     more = len(found) - LISTED
     return ", ".join(found[:LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def seeds(prompt: Prompt) -> list[Input]:
+    """Every input of this name with a number or a link."""
+    found = [Input(key, name) for key, node in prompt.items() for name in SEEDS if name in node["inputs"]]
+    return [place for place in found if is_whole(value_of(prompt, place)) or is_link(value_of(prompt, place))]
+
+
+def source_of_seed(prompt: Prompt, place: Input) -> Input | None:
+    """Where its number is written: there, or in a node that has a seed itself or one number for seeds alone."""
+    value = value_of(prompt, place)
+    if not is_link(value):
+        return place
+    inputs = prompt.get(value[0], {}).get("inputs", {})
+    numbers = [name for name in inputs if is_whole(inputs[name])]
+    own = [name for name in numbers if name in SEEDS]
+    if not own and (any(map(is_link, inputs.values())) or not _feeds_seeds_alone(prompt, value[0])):
+        return None
+    found = own or numbers
+    return Input(value[0], found[0]) if len(found) == 1 else None
+
+
+def _feeds_seeds_alone(prompt: Prompt, key: str) -> bool:
+    inputs = [pair for node in prompt.values() for pair in node["inputs"].items()]
+    return all(name in SEEDS for name, value in inputs if is_link(value) and value[0] == key)
+
+
+def value_of(prompt: Prompt, place: Input) -> Any:
+    return prompt[place.node]["inputs"][place.name]
+
+
+def is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def texts(prompt: Prompt) -> list[Input]:

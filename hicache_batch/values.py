@@ -43,7 +43,10 @@ def _kind_of(value: Any) -> str:
 
 
 def _number(value: Any) -> float:
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
     if isinstance(value, bool) or not math.isfinite(number):
         raise ValueError("write a number")
     return number

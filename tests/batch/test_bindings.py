@@ -11,7 +11,7 @@ pytestmark = pytest.mark.server
 
 @pytest.fixture
 def bind(workflow, info):
-    def bindings(*sets, columns=("prompt",), seed=0, change=None):
+    def bindings(*sets, columns=("prompt",), seed=None, change=None):
         if change is not None:
             change(workflow)
         return Bindings(workflow, info, list(columns), Wanted([tuple(s.split("=", 1)) for s in sets], seed))
@@ -23,7 +23,7 @@ def bind(workflow, info):
 def inputs(bind):
     """The inputs of all nodes for one row."""
 
-    def of_row(*sets, row=0, base=0, change=None, **columns):
+    def of_row(*sets, row=0, base=None, change=None, **columns):
         made = bind(*sets, columns=columns, seed=base, change=change).apply(Row(row, columns))
         return {key: node["inputs"] for key, node in made.items()}
 
@@ -119,6 +119,8 @@ def test_values_become_what_the_input_takes(inputs, target, given, taken):
         ("6.steps", "0", "choose from 1 to 10000"),
         ("6.cfg", "nan", "write a number"),
         ("6.cfg", "inf", "write a number"),
+        ("6.cfg", 10**400, "write a number"),
+        ("6.steps", 10**400, "choose from 1 to 10000"),
         ("6.sampler_name", "eule", "choose one of euler, "),
         ("seed", "-1", "The seed of row 0 is -1: choose a whole number from 0"),
         ("seed", "x", "The seed of row 0 is x"),
@@ -197,3 +199,52 @@ def test_a_workflow_without_a_seed_says_so(bind):
 
     assert not bind(change=fix).has_seed
     assert bind().has_seed is False  # the same workflow, changed above
+
+
+def linked(node):
+    def change(workflow):
+        workflow["20"] = node
+        workflow["6"]["inputs"]["seed"] = ["20", 0]
+
+    return change
+
+
+INT = {"class_type": "PrimitiveInt", "inputs": {"value": 7}}
+
+
+def test_a_seed_is_followed_to_the_number_that_it_is(inputs):
+    changed = inputs(prompt="x", row=2, base=5, change=linked(INT))
+    assert (changed["20"]["value"], changed["6"]["seed"]) == (7, ["20", 0])
+    own = {"class_type": "RandomNoise", "inputs": {"noise_seed": 1, "digits": 3}}
+    assert inputs(prompt="x", row=2, base=5, change=linked(own))["20"] == {"noise_seed": 7, "digits": 3}
+
+
+def also_steps(workflow):
+    linked(INT)(workflow)
+    workflow["6"]["inputs"]["steps"] = ["20", 0]
+
+
+UNCLEAR = [
+    linked({"class_type": "Two", "inputs": {"a": 1, "b": 2}}),
+    linked({"class_type": "Sum", "inputs": {"a": 1, "b": ["4", 0]}}),
+    also_steps,
+]
+
+
+@pytest.mark.parametrize("change", UNCLEAR)
+def test_a_seed_that_comes_from_elsewhere_is_left_or_refused(bind, change):
+    assert not bind(change=change).has_seed
+    with pytest.raises(Refusal, match=r"--seed does not reach KSampler \(6\).seed, which is linked: say --set"):
+        bind(change=change, seed=0)
+    with pytest.raises(Refusal, match="Column 'seed' does not reach"):
+        bind(change=change, columns=["prompt", "seed"])
+
+
+def test_a_seed_may_be_sent_elsewhere(inputs):
+    changed = inputs("20.a={seed}", prompt="x", base=5, change=UNCLEAR[0])
+    assert changed["20"] == {"a": 5, "b": 2}
+
+
+def test_seeds_that_fit_nowhere_are_refused(bind):
+    with pytest.raises(Refusal, match="--seed fits nowhere: the workflow has no seed"):
+        bind(seed=3, change=lambda workflow: workflow["6"]["inputs"].pop("seed"))
