@@ -69,6 +69,8 @@ class RayEngine:
     machine, by number or UUID; None: all. address: of an existing cluster; None: Ray is started on this machine.
     """
 
+    starts = True
+
     def __init__(
         self,
         launch: Launch,

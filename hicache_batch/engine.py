@@ -8,10 +8,11 @@ from typing import Protocol
 class Engine(Protocol):
     """``async with engine`` raises Refusal for what can never work, and leaves nothing running behind.
 
-    names: of the workers, the same through restarts.
+    names: of the workers, the same through restarts. starts: whether ``bring_up`` starts a ComfyUI of its own.
     """
 
     names: Sequence[str]
+    starts: bool
 
     async def __aenter__(self) -> "Engine": ...
 

@@ -21,12 +21,13 @@ class Attempt:
 class Ledger:
     """Of one batch, in one event loop. ``ended`` is set when every row is done or given up.
 
-    tries: how often a row is tried, on another worker each time while there is one that has not tried it.
+    tries: how often a row is tried, on another worker each time while one serves that has not tried it. A worker serves
+    from its first ``take`` until it is retired.
     """
 
-    def __init__(self, rows: Iterable[Row], workers: Iterable[str], tries: int) -> None:
+    def __init__(self, rows: Iterable[Row], tries: int) -> None:
         self._waiting = deque(Attempt(row) for row in rows)
-        self._workers = set(workers)
+        self._serving: set[str] = set()
         self._tries = tries
         self._open = 0
         self._changed = asyncio.Condition()
@@ -36,6 +37,7 @@ class Ledger:
     async def take(self, worker: str) -> Attempt | None:
         """The next row for this worker, as soon as there is one; None when the batch has ended."""
         async with self._changed:
+            self._serving.add(worker)
             while not self.ended.is_set():
                 attempt = self._next_for(worker)
                 if attempt is not None:
@@ -47,7 +49,7 @@ class Ledger:
         return None
 
     def _next_for(self, worker: str) -> Attempt | None:
-        return next((a for a in self._waiting if worker not in a.failed_on or not self._workers - a.failed_on), None)
+        return next((a for a in self._waiting if worker not in a.failed_on or not self._serving - a.failed_on), None)
 
     async def done(self) -> None:
         """A row that was taken is finished."""
@@ -64,9 +66,9 @@ class Ledger:
         return given_up
 
     async def retire(self, worker: str) -> None:
-        """This worker takes no more rows."""
+        """This worker takes no more rows, unless it asks again."""
         async with self._changed:
-            self._workers.discard(worker)
+            self._serving.discard(worker)
             self._changed.notify_all()
 
     def left(self) -> Iterator[Attempt]:

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from .bindings import Bindings, Wanted
-from .client import Client
+from .client import Client, PromptRefused
 from .engine import Engine
 from .errors import Refusal, RowFailed, WorkerLost
 from .ledger import Attempt, Ledger
@@ -18,6 +18,7 @@ from .rows import Row
 from .workflow import Workflow
 
 LONGEST_ERROR = 500  # characters of a sentence in the manifest
+FAILURES = 3  # rows in a row, until a worker's ComfyUI itself is suspected
 MORE_LOSSES = 2  # in a row, beyond the tries of one row: so that a row that ends every server is given up first
 
 
@@ -53,8 +54,11 @@ async def check(batch: Batch, engine: Engine, listener: Listener) -> None:
     """All that a run would refuse, and nothing more: one worker is brought up, nothing is sampled or written."""
     async with engine:
         run = _Run(batch, engine, listener)
-        async with Client(await run.bring_up(engine.names[0])) as client:
-            await run.plan(client)
+        try:
+            async with Client(await run.bring_up(engine.names[0])) as client:
+                await run.plan(client)
+        except WorkerLost as error:
+            raise Refusal(f"No worker came up; {error}") from error
 
 
 async def run_batch(batch: Batch, engine: Engine, listener: Listener) -> None:
@@ -92,7 +96,6 @@ class _Run:
         self._plan: Plan | None = None
         self._planning, self._planned = asyncio.Lock(), asyncio.Event()
         self._losses: list[str] = []
-        self._retired: set[str] = set()
 
     async def ended(self) -> None:
         await self._planned.wait()
@@ -115,8 +118,7 @@ class _Run:
         requests = {row.index: request_digest(bindings.apply(row)) for row in batch.rows}
         missing = [row for row in batch.rows if not manifest.done(row.index, requests[row.index])]
         self._listener.checked(bindings, len(batch.rows) - len(missing), len(self._engine.names))
-        workers = set(self._engine.names) - self._retired
-        return Plan(bindings, manifest, Ledger(missing, workers, batch.tries))
+        return Plan(bindings, manifest, Ledger(missing, batch.tries))
 
     async def bring_up(self, name: str) -> str:
         url = await self._engine.bring_up(name)
@@ -125,32 +127,43 @@ class _Run:
 
     async def work(self, name: str) -> None:
         """Takes rows until none is left, or until this worker has been lost too often without having finished one."""
-        lost = 0
+        lost, failed = 0, set()
         while lost < self._batch.tries + MORE_LOSSES:
             try:
                 async with Client(await self.bring_up(name)) as client:
                     plan = await self.plan(client)
                     while attempt := await plan.ledger.take(name):
-                        await self._try(plan, client, name, attempt)
-                        lost = 0
+                        sound, lost = await self._try(plan, client, name, attempt), 0
+                        if sound:
+                            failed.clear()
+                        elif self._is_suspect(plan, failed, attempt.row.index):
+                            raise WorkerLost(f"{FAILURES} rows in a row failed on it")
                 return
             except WorkerLost as error:
                 lost += 1
                 self._losses.append(f"{name} is lost: {error}")
                 self._listener.say(self._losses[-1])
+                if self._plan is not None:
+                    await self._plan.ledger.retire(name)
                 await asyncio.sleep(2**lost)  # a cluster needs a while until it knows that a machine is gone
         self._listener.say(f"{name} is given up after {lost} losses.")
-        self._retired.add(name)
-        if self._plan is not None:
-            await self._plan.ledger.retire(name)
 
-    async def _try(self, plan: Plan, client: Client, name: str, attempt: Attempt) -> None:
+    def _is_suspect(self, plan: Plan, failed: set[int], row: int) -> bool:
+        """Whether a ComfyUI may be broken, because every row fails on it; once, until one does not."""
+        new = row not in failed
+        failed.add(row)
+        return new and len(failed) == FAILURES and self._engine.starts and not plan.ledger.ended.is_set()
+
+    async def _try(self, plan: Plan, client: Client, name: str, attempt: Attempt) -> bool:
+        """Whether the ComfyUI is sound: it made the row, or had a reason to refuse it."""
         record = _Writer(self._batch.folder, plan.bindings, attempt, name)
         try:
             self._keep(plan, await record.made_by(client))
             await plan.ledger.done()
+            return True
         except RowFailed as error:
             await self._fail(plan, attempt, name, str(error), record)
+            return isinstance(error, PromptRefused)
         except WorkerLost as error:
             await self._fail(plan, attempt, name, f"{name} was lost: {error}", record)
             raise
@@ -198,11 +211,23 @@ class _Writer:
         reports: list[dict[str, Any]] = []
         watch = _Watch(reports.append)
         entry = await client.run(self._prompt, watch)
-        files = [file for output in entry["outputs"].values() for file in _files(output)]
+        files = [file for output in in_order(entry["outputs"], self._prompt) for file in _files(output)]
         if not files:
             raise RowFailed("The workflow saved no file: add a Save Image node, or another that saves.")
-        saved = [await self._save(client, number, file) for number, file in enumerate(files)]
+        saved = await self._save_all(client, files)
         return Record(**self._about, files=tuple(saved), seconds=watch.seconds, **_totals(reports))
+
+    async def _save_all(self, client: Client, files: list[dict[str, str]]) -> list[Saved]:
+        """All of them or none."""
+        saved: list[Saved] = []
+        try:
+            for number, file in enumerate(files):
+                saved.append(await self._save(client, number, file))
+        except BaseException:
+            for one in saved:
+                (self._folder / one.file).unlink(missing_ok=True)
+            raise
+        return saved
 
     async def _save(self, client: Client, number: int, file: dict[str, str]) -> Saved:
         name = file_name(self._row.index, number, PurePosixPath(file["filename"]).suffix)
@@ -232,6 +257,12 @@ class _Watch:
 def _totals(reports: list[dict[str, Any]]) -> dict[str, Any]:
     names = ("calls", "forecasts", "seconds_saved") if reports else ()
     return {name: round(sum(report[name] for report in reports), 3) for name in names}
+
+
+def in_order(outputs: dict[str, Any], prompt: dict[str, Any]) -> list[Any]:
+    """As their nodes stand in the prompt: the server lists them as they ran, which is another order every time."""
+    places = {key: place for place, key in enumerate(prompt)}
+    return [outputs[key] for key in sorted(outputs, key=lambda key: (places.get(key, len(places)), key))]
 
 
 def _files(output: dict[str, Any]) -> list[dict[str, str]]:

@@ -13,6 +13,8 @@ PAUSE = 1
 class Servers:
     """An engine of running servers by URL. They are asked, never started or stopped."""
 
+    starts = False
+
     def __init__(self, urls: Sequence[str]) -> None:
         self.names = [url.rstrip("/") for url in urls]
 
