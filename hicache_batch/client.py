@@ -14,6 +14,7 @@ from .errors import RowFailed, WorkerLost
 Prompt = dict[str, dict[str, Any]]
 OnEvent = Callable[[str, dict[str, Any]], None]
 PATIENCE = 60  # seconds for an answer, which is short, or for the next piece of a file
+GATEWAY = {502, 503, 504}  # from a proxy whose ComfyUI is gone
 HEARTBEAT = 60  # seconds between two signs of life while a prompt runs; a server that loads a model is busy
 
 
@@ -66,7 +67,11 @@ class Client:
                 pass
 
     async def object_info(self) -> dict[str, Any]:
-        return await self.get("/object_info")
+        """Raises WorkerLost also where the server answers with an error: without this it is of no use."""
+        try:
+            return await self.get("/object_info")
+        except RowFailed as error:
+            raise WorkerLost(str(error)) from error
 
     async def run(self, prompt: Prompt, on_event: OnEvent | None = None) -> dict[str, Any]:
         """The prompt's entry in /history, after on_event has seen every message about it.
@@ -84,7 +89,10 @@ class Client:
                     if not isinstance(error, RowFailed):
                         await self._take_back(prompt_id)
                     raise
-        return (await self.get(f"/history/{prompt_id}"))[prompt_id]
+        history = await self.get(f"/history/{prompt_id}")
+        if prompt_id not in history:
+            raise RowFailed(f"{self.url} has forgotten what it made: leave its history alone while a batch runs.")
+        return history[prompt_id]
 
     async def _queue(self, prompt: Prompt, client_id: str, prompt_id: str) -> None:
         question = {"prompt": prompt, "client_id": client_id, "prompt_id": prompt_id}
@@ -97,17 +105,14 @@ class Client:
         """Until the server has put the prompt into its history, which it says by executing no node."""
         failure = None
         async for message in socket:
-            if message.type != aiohttp.WSMsgType.TEXT:
-                continue
-            said = json.loads(message.data)
-            kind, event = said["type"], said["data"]
+            kind, event = _event(message)
             if event.get("prompt_id") != prompt_id:
                 continue
             if on_event is not None:
                 on_event(kind, event)
             if kind in ("execution_error", "execution_interrupted"):
                 failure = PromptFailed(kind, event)
-            if kind == "executing" and event["node"] is None:
+            if kind == "executing" and event.get("node", "") is None:
                 break
         else:
             raise WorkerLost(f"{self.url} closed the connection")
@@ -135,6 +140,19 @@ class Client:
         try:
             yield
         except aiohttp.ClientResponseError as error:
-            raise RowFailed(f"{error.request_info.url} answered {error.status} {error.message}") from error
+            kind = WorkerLost if error.status in GATEWAY else RowFailed
+            raise kind(f"{error.request_info.url} answered {error.status} {error.message}") from error
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             raise WorkerLost(f"{self.url} does not answer ({type(error).__name__} {error})") from error
+        except ValueError as error:
+            raise RowFailed(f"{self.url} answered what is no JSON ({error})") from error
+
+
+def _event(message: aiohttp.WSMessage) -> tuple[str, dict[str, Any]]:
+    """Kind and data; empty for what the host does not send: packs may send anything."""
+    if message.type == aiohttp.WSMsgType.TEXT:
+        with suppress(ValueError, TypeError, KeyError):
+            said = json.loads(message.data)
+            if isinstance(said["data"], dict):
+                return str(said["type"]), said["data"]
+    return "", {}
