@@ -4,14 +4,24 @@ import asyncio
 import json
 import re
 import signal
+import sys
+import time
 from contextlib import suppress
 
 import pytest
-from batch_example import prepare
+from batch_example import WORKFLOW, prepare
 from comfy_client import ComfyClient, running_server
 from PIL import Image
 
-from .conftest import TEXTS, stop
+from hicache_batch.bindings import Wanted
+from hicache_batch.manifest import Manifest
+from hicache_batch.progress import Progress
+from hicache_batch.rows import Row
+from hicache_batch.run import Batch, run_batch
+from hicache_batch.workflow import read_workflow
+
+from .conftest import PATIENCE, TEXTS, stop
+from .processes import wait_until
 
 pytestmark = pytest.mark.server
 
@@ -138,17 +148,36 @@ def test_a_prompt_that_the_server_refuses_is_reported(batch, server):
 
 
 def test_a_killed_driver_loses_no_finished_row(batch, server):
-    one = batch("--server", server.url, prompts=TEXTS[:6])
+    one = batch("--server", server.url, prompts=TEXTS)
     process = one.start()
     one.wait_for_rows(2, process)
     stop(process, signal.SIGKILL)
     kept = {record["row"]: record["files"] for record in one.records}
-    assert 2 <= len(kept) < 6
+    assert 2 <= len(kept) < len(TEXTS)
     result = one.resume()
     assert result.returncode == 0, result.stderr
-    assert f"{len(kept)} of 6 rows are there already." in result.stderr
-    assert sorted(one.digests) == [f"{row:06d}_00.png" for row in range(6)]
+    assert f"{len(kept)} of {len(TEXTS)} rows are there already." in result.stderr
+    assert sorted(one.digests) == [f"{row:06d}_00.png" for row in range(len(TEXTS))]
     assert {record["row"]: record["files"] for record in one.records if record["row"] in kept} == kept
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the files of another process")
+def test_a_full_disk_ends_a_batch_that_then_goes_on(batch, server):
+    import resource
+
+    one = batch("--server", server.url, prompts=TEXTS)
+    process = one.start()
+    one.wait_for_rows(2, process)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (100, 100))  # bytes: no file gets more, as without room
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1, err
+    assert "make room, then --resume." in err.splitlines()[-1]
+    assert "Traceback" not in err
+    assert not list(one.out.glob("*.part"))
+    result = one.resume()
+    assert result.returncode == 0, result.stderr
+    assert [record["row"] for record in one.records] == list(range(len(TEXTS)))
+    assert len(one.digests) == len(TEXTS)
 
 
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -156,14 +185,13 @@ def test_a_stopped_batch_takes_its_rows_back(batch, server, long_rows, how, code
     one = batch("--server", server.url, prompts=long_rows)
     process = one.start()
     one.wait_for_rows(1, process)
-    while not queue_of(server)["queue_running"]:
-        assert process.poll() is None, process.communicate()
+    wait_until(lambda: queue_of(server)["queue_running"] or process.poll() is not None)
+    assert process.poll() is None, process.communicate()
     ended, out, err = stop(process, how)
     assert (ended, out) == (code, "")
     assert "Stopped. Finished rows are kept: the same command with --resume goes on." in err
     assert "Traceback" not in err
-    while queue_of(server)["queue_running"]:  # it is interrupted at its next step
-        pass
+    wait_until(lambda: not queue_of(server)["queue_running"])  # it is interrupted at its next step
     assert queue_of(server)["queue_pending"] == []
     assert sorted(one.digests) == ["000000_00.png"]
     assert not list(one.out.glob("*.part"))
@@ -175,7 +203,7 @@ def test_what_a_lost_server_had_is_made_by_another(batch, server, checkout):
         process = one.start()
         one.wait_for_rows(1, process)
         lost.process.kill()
-        _, err = process.communicate(timeout=120)
+        _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     assert sorted(one.digests) == [f"{row:06d}_00.png" for row in range(8)]
     assert [record["row"] for record in one.records] == list(range(8))
@@ -190,6 +218,37 @@ def test_a_saved_workflow_makes_the_same_pictures_as_its_api_format(batch, serve
         result = one.run()
         assert result.returncode == 0, result.stderr
     assert pixels(first) == pixels(second)
+
+
+def test_files_are_numbered_as_their_nodes_stand_in_the_prompt(batch, server, tmp_path):
+    """Not as they ran: ComfyUI takes them out of a set."""
+    colours = range(8)
+    workflow, size = {}, {"width": 8, "height": 8, "batch_size": 1}
+    for c in colours:
+        workflow[f"c{c}"] = {"class_type": "EmptyImage", "inputs": {**size, "color": c}}
+        workflow[f"s{c}"] = {"class_type": "SaveImage", "inputs": {"images": [f"c{c}", 0], "filename_prefix": "a"}}
+    file, prompts = tmp_path / "savers.json", tmp_path / "prompts.csv"
+    file.write_text(json.dumps(workflow), "utf-8")
+    prompts.write_text("c0.width\n8\n", "utf-8")
+    one = batch("--server", server.url, prompts=prompts, workflow=file)
+    result = one.run()
+    assert result.returncode == 0, result.stderr
+    found = []
+    for name in sorted(one.digests):
+        with Image.open(one.out / name) as picture:
+            found.append(picture.getpixel((0, 0))[2])
+    assert found == [*colours]
+
+
+def test_a_date_in_a_name_changes_no_prompt(batch, server, tmp_path, saved_workflow):
+    (saver,) = [node for node in saved_workflow["nodes"] if node["type"] == "SaveImage"]
+    saver["widgets_values"] = ["%date:hhmmss%"]
+    file = tmp_path / "dated.json"
+    file.write_text(json.dumps(saved_workflow), "utf-8")
+    one = batch("--server", server.url, prompts=TEXTS[:1], workflow=file)
+    assert one.run().returncode == 0
+    time.sleep(1)
+    assert "1 of 1 rows are there already." in one.resume().stderr
 
 
 def test_a_dry_run_checks_and_makes_nothing(batch, server):
@@ -210,3 +269,63 @@ def test_a_workflow_that_saves_nothing_says_so(batch, server, tmp_path, workflow
     result = one.run()
     assert result.returncode == 1
     assert "The workflow saved no file: add a Save Image node" in one.records[0]["error"]
+
+
+class Started:
+    """An engine of one worker whose ComfyUIs are these, one after the other; the last one stays."""
+
+    names = ("worker-0",)
+
+    def __init__(self, *urls, starts=True):
+        self._urls, self.starts, self.asked = urls, starts, 0
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        pass
+
+    async def bring_up(self, name):
+        self.asked += 1
+        return self._urls[min(self.asked, len(self._urls)) - 1]
+
+    def where(self, name):
+        return name
+
+
+def errors_of(engine, folder, texts):
+    rows = [Row(index, {"prompt": text}) for index, text in enumerate(texts)]
+    batch = Batch(read_workflow(WORKFLOW), rows, Wanted(), folder)
+    asyncio.run(run_batch(batch, engine, Progress(len(rows), folder)))
+    return [record.error for _, record in sorted(Manifest(folder).records.items())]
+
+
+@pytest.fixture(scope="module")
+def broken(checkout):
+    """A ComfyUI on which every row fails, as after an error of CUDA."""
+
+    def spoil(base):
+        prepare(base)
+        with (base / "custom_nodes" / "small_flux_text" / "__init__.py").open("a") as node:
+            node.write("\n\ndef encode_captions(captions):\n    raise RuntimeError('illegal memory access')\n")
+
+    with running_server(checkout, prepare=spoil) as one:
+        yield one
+
+
+def test_a_comfyui_on_which_every_row_fails_is_replaced(broken, server, tmp_path):
+    engine = Started(broken.url, server.url)
+    assert errors_of(engine, tmp_path, TEXTS[:5]) == [None] * 5
+    assert engine.asked == 2
+
+
+def test_rows_that_fail_on_every_comfyui_replace_one_once(server, tmp_path):
+    engine = Started(server.url)
+    assert None not in errors_of(engine, tmp_path, [WRONG] * 5)
+    assert engine.asked == 2
+
+
+def test_a_server_that_nobody_starts_is_not_replaced(broken, tmp_path):
+    engine = Started(broken.url, starts=False)
+    assert None not in errors_of(engine, tmp_path, TEXTS[:4])
+    assert engine.asked == 1
