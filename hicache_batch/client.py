@@ -121,7 +121,7 @@ class Client:
 
     async def _take_back(self, prompt_id: str) -> None:
         """Wherever it is by now; a server that is gone has nothing to take back."""
-        brief = aiohttp.ClientTimeout(total=5)
+        brief = aiohttp.ClientTimeout(total=15)
         for path, body in (("/queue", {"delete": [prompt_id]}), ("/interrupt", {"prompt_id": prompt_id})):
             with suppress(aiohttp.ClientError, asyncio.TimeoutError, OSError):
                 async with self._session.post(self.url + path, json=body, timeout=brief):

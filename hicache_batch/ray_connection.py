@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -67,7 +68,8 @@ def noted_address() -> str | None:
     """Where Ray will look for the cluster of this machine: it may be one that has ended without clearing up."""
     if "RAY_ADDRESS" in os.environ:
         return os.environ["RAY_ADDRESS"]
-    note = Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "ray_current_cluster")  # noqa: S108 - Ray's own place
+    temp = os.environ.get("TMPDIR", "/tmp") if sys.platform == "linux" else "/tmp"  # noqa: S108 - as Ray has it
+    note = Path(os.environ.get("RAY_TMPDIR", temp), "ray", "ray_current_cluster")
     return note.read_text("utf-8").strip() if note.is_file() else None
 
 

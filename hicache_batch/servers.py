@@ -8,6 +8,7 @@ from .errors import Refusal, RowFailed, WorkerLost
 
 WAIT = 60  # seconds for a server that is started anew
 PAUSE = 1
+SECONDS_TO_ANSWER = 30  # of a server that computes, or loads a model
 
 
 class Servers:
@@ -50,7 +51,7 @@ async def _problem(url: str) -> str:
     """Why this is no ComfyUI; empty if it is one."""
     try:
         async with Client(url) as client:
-            stats = await asyncio.wait_for(client.get("/system_stats"), 10)
+            stats = await asyncio.wait_for(client.get("/system_stats"), SECONDS_TO_ANSWER)
             return "" if "comfyui_version" in stats.get("system", {}) else "another program answers"
     except (WorkerLost, RowFailed, asyncio.TimeoutError, ValueError, AttributeError) as error:
-        return str(error) or "no answer in 10 s"
+        return str(error) or f"no answer in {SECONDS_TO_ANSWER} s"

@@ -259,10 +259,12 @@ def test_an_address_that_is_none_is_refused(launch, address):
     assert f"--address {address} is no address of a cluster" in refused(RayEngine(launch, address=address))
 
 
-def test_a_cluster_that_has_ended_is_refused(launch, tmp_path, monkeypatch):
+@pytest.mark.parametrize("variable", ["RAY_TMPDIR", "TMPDIR"])
+def test_a_cluster_that_has_ended_is_refused(launch, tmp_path, monkeypatch, variable):
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
     (tmp_path / "ray").mkdir()
     (tmp_path / "ray" / "ray_current_cluster").write_text("127.0.0.1:9", encoding="utf-8")
-    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.setenv(variable, str(tmp_path))
     assert "Nothing answers at --address 127.0.0.1:9" in refused(RayEngine(launch, address="auto"))
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:7")
     assert "Nothing answers at --address 127.0.0.1:7" in refused(RayEngine(launch, address="auto"))
