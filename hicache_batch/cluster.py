@@ -119,9 +119,6 @@ class RayEngine:
         await self._end(name)
         try:
             return await self._start(name)
-        except WorkerLost:
-            await self._end(name)
-            raise
         except Exception as error:  # Ray's errors have no base in common
             await self._end(name)
             raise WorkerLost(in_a_sentence(name, error)) from error
@@ -131,7 +128,7 @@ class RayEngine:
         try:
             node, held.pid = await answer(held.actor.place.remote(), self._seconds_to_place)
         except TimeoutError as error:
-            raise WorkerLost(f"{name}: {self._no_room()}") from error
+            raise WorkerLost(self._no_room()) from error
         held.place = f"on {node}, process {held.pid}"
         return await answer(held.actor.start.remote(), SECONDS_TO_START + SECONDS_MORE)
 
@@ -178,7 +175,7 @@ async def answer(reference: Any, seconds: float) -> Any:
 
 
 def in_a_sentence(name: str, error: Exception) -> str:
-    cause = getattr(error, "cause", None)  # of an error that was raised in the actor
+    cause = getattr(error, "cause", error)  # of one that was raised in the actor, and whose own text is a traceback
     if isinstance(cause, WorkerLost):
         return f"{name}: {cause}"
     said = str(error).strip().partition("\n")[0]
