@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -123,15 +124,16 @@ def saved_workflow():
 @pytest.fixture
 def batch(tmp_path):
     """``batch("--server", url, prompts=[...])``: a batch of the example's workflow in a folder of its own."""
+    return partial(batch_in, tmp_path)
 
-    def make(*arguments, prompts=TEXTS[:4], workflow=WORKFLOW, out=None):
-        file = prompts
-        if not isinstance(prompts, Path):
-            file = tmp_path / "prompts.txt"
-            file.write_text("\n".join(prompts) + "\n", "utf-8")
-        out = out or tmp_path / "out"
-        options = {"--workflow": workflow, "--prompts": file, "--out": out}
-        named = [str(part) for pair in options.items() for part in pair]
-        return Batch(out, [sys.executable, "-m", "hicache_batch", *named, *map(str, arguments)])
 
-    return make
+def batch_in(folder, *arguments, prompts=TEXTS[:4], workflow=WORKFLOW, out=None):
+    """prompts: texts, or a file."""
+    file = prompts
+    if not isinstance(prompts, Path):
+        file = folder / "prompts.txt"
+        file.write_text("\n".join(prompts) + "\n", "utf-8")
+    out = out or folder / "out"
+    options = {"--workflow": workflow, "--prompts": file, "--out": out}
+    named = [str(part) for pair in options.items() for part in pair]
+    return Batch(out, [sys.executable, "-m", "hicache_batch", *named, *map(str, arguments)])
