@@ -5,9 +5,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from comfy_api.latest import io, ui
+from torch import Tensor
 
 from ..hicache_comfy import last_report
-from .plots import draw_run
+from ..hicache_comfy.patch import KEY
+from ..hicache_core import RunReport
+from .plots import draw_absence, draw_run
+
+ABSENT = (
+    "HiCache is not active: HiCache Patch Model is bypassed, or this MODEL has not gone through it, so every step is "
+    "computed."
+)
 
 
 def upstream(prompt: dict[str, Any], node: str, name: str) -> Iterator[str]:
@@ -18,6 +26,17 @@ def upstream(prompt: dict[str, Any], node: str, name: str) -> Iterator[str]:
             seen.add(str(link[0]))
             yield str(link[0])
             waiting += prompt.get(str(link[0]), {}).get("inputs", {}).values()
+
+
+def _unpatched(model: Any) -> bool:
+    """Whether it is a MODEL without HiCache, as while HiCache Patch Model is bypassed for a comparison."""
+    attached = getattr(model, "get_attachment", None)  # a prompt may hold anything here
+    return attached is not None and attached(KEY) is None
+
+
+def _answer(node: type[io.ComfyNode], picture: Tensor, text: str, report: RunReport) -> io.NodeOutput:
+    data = json.dumps(report.as_dict(), indent=2, allow_nan=False)
+    return io.NodeOutput(picture, text, data, ui=ui.PreviewImage(picture, cls=node))
 
 
 class HiCacheReport(io.ComfyNode):
@@ -45,7 +64,9 @@ class HiCacheReport(io.ComfyNode):
             ],
             outputs=[
                 io.Image.Output(display_name="IMAGE", tooltip="The run as a plot."),
-                io.String.Output(display_name="SUMMARY", tooltip="One line, and what HiCache had to say."),
+                io.String.Output(
+                    display_name="SUMMARY", tooltip="The run in one line, then HiCache's remarks, if any."
+                ),
                 io.String.Output(display_name="JSON", tooltip="Every evaluation and all totals, for scripts."),
             ],
             hidden=[io.Hidden.unique_id],
@@ -55,6 +76,8 @@ class HiCacheReport(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: Any, samples: dict[str, Any], scale: int = 2) -> io.NodeOutput:
+        if _unpatched(model):
+            return _answer(cls, draw_absence(ABSENT, scale), ABSENT, RunReport((), 0, (ABSENT,)))
         prompt, node = cls.hidden.prompt or {}, str(cls.hidden.unique_id)
         report = last_report(model, tuple(upstream(prompt, node, "samples")))
         if report is None:
@@ -62,6 +85,4 @@ class HiCacheReport(io.ComfyNode):
                 "HiCache Report found no run of this MODEL: connect the MODEL output of HiCache Patch Model, the one "
                 "that also goes to the sampler."
             )
-        picture, text = draw_run(report, scale), "\n".join((report.summary(), *report.messages))
-        shown = ui.PreviewImage(picture, cls=cls)
-        return io.NodeOutput(picture, text, json.dumps(report.as_dict(), indent=2, allow_nan=False), ui=shown)
+        return _answer(cls, draw_run(report, scale), "\n".join((report.summary(), *report.messages)), report)

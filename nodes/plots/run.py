@@ -48,6 +48,15 @@ def draw_run(report: RunReport, scale: int = 2) -> Tensor:
     return sheet.as_image()
 
 
+def draw_absence(sentence: str, scale: int = 2) -> Tensor:
+    """IMAGE (1, H, W, 3): a sheet as wide, with the reason why there is no run to draw."""
+    lines = Sheet(1, 1, scale).wrapped(sentence, WIDTH - 2 * MARGIN, 14)
+    sheet = Sheet(WIDTH, 2.0 * MARGIN + LINE * len(lines), scale)
+    for index, line in enumerate(lines):
+        sheet.text(MARGIN, MARGIN + LINE * (index + 0.5), line, 14)
+    return sheet.as_image()
+
+
 def _head(sheet: Sheet, report: RunReport) -> None:
     x = MARGIN + sheet.text(MARGIN, 30, "HiCache", 20) + 14
     sheet.text(x, 31, report.summary(), 14, QUIET)
