@@ -6,7 +6,9 @@ from torch import Tensor
 
 from .sheet import INK, QUIET, Sheet
 
-GAP, HEAD = 12, 44  # points
+GAP, HEAD, FOOT = 12, 40, 28  # points
+LEAST = 170  # points of a column at least, so that a title fits below it, and the caption above all three
+SEEN = (240, 480)  # points of a picture at most, across and down: texts grow with what they belong to
 
 
 def amplified(a: Tensor, b: Tensor, factor: float) -> Tensor:
@@ -14,24 +16,28 @@ def amplified(a: Tensor, b: Tensor, factor: float) -> Tensor:
     return ((a - b).abs() * factor).clamp(0.0, 1.0)
 
 
-def draw_difference(a: Tensor, b: Tensor, factor: float, captions: list[str], scale: int = 1) -> Tensor:
+def draw_difference(a: Tensor, b: Tensor, factor: float, captions: list[str]) -> Tensor:
     """IMAGE (B, H, W, 3): for each pair of a, b, IMAGE (B, H, W, C) with C >= 3, both and their difference.
 
-    captions: one line for each pair.
+    captions: one line for each pair. Pictures keep their pixels; the sheet is scaled around them.
     """
     pairs = zip(a[..., :3], b[..., :3], amplified(a, b, factor)[..., :3], captions, strict=True)
-    return torch.cat([_row(left, right, difference, factor, text, scale) for left, right, difference, text in pairs])
-
-
-def _row(a: Tensor, b: Tensor, difference: Tensor, factor: float, caption: str, scale: int) -> Tensor:
-    height, width = a.shape[0] / scale, a.shape[1] / scale
-    sheet = Sheet(3 * width + 4 * GAP, height + HEAD + 2 * GAP + 16, scale)
-    sheet.text(GAP, HEAD / 2, caption, 14, INK)
     titles = ("first", "second", f"difference, {factor:g} times")
-    for index, (picture, title) in enumerate(zip((a, b, difference), titles, strict=True)):
-        x = GAP + index * (width + GAP)
-        sheet.paste(_picture(picture), x, HEAD)
-        sheet.text(x + width / 2, HEAD + height + GAP + 4, title, 12, QUIET, "mm")
+    return torch.cat([_row(dict(zip(titles, three, strict=True)), caption) for *three, caption in pairs])
+
+
+def _row(pictures: dict[str, Tensor], caption: str) -> Tensor:
+    """pictures: (H, W, 3), by title."""
+    height, width = next(iter(pictures.values())).shape[:2]
+    scale = max(1.0, width / SEEN[0], height / SEEN[1])
+    tall, wide = height / scale, width / scale
+    column = max(wide, LEAST)
+    sheet = Sheet(3 * column + 4 * GAP, HEAD + tall + FOOT, scale)
+    sheet.text(GAP, HEAD / 2, caption, 14, INK)
+    for index, (title, picture) in enumerate(pictures.items()):
+        middle = GAP + index * (column + GAP) + column / 2
+        sheet.paste(_picture(picture), middle - wide / 2, HEAD)
+        sheet.text(middle, HEAD + tall + FOOT / 2, title, 12, QUIET, "mm")
     return sheet.as_image()
 
 

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from comfy_client import PromptFailed, PromptRefused
 from demo.variants import node_id
@@ -35,9 +36,25 @@ def test_the_report_shows_the_run_as_picture_text_and_json(host, reported):
     assert all(file["type"] == "temp" for file in shown)
 
 
-def test_a_report_of_an_unpatched_model_says_what_to_connect(host, reported):
+def test_a_report_without_hicache_says_so(host, reported):
+    """As with HiCache Patch Model bypassed: the rest of the workflow goes on."""
     prompt = reported(KSampler={"steps": 4})
-    prompt["report"]["inputs"]["model"] = [node_id(prompt, "UNETLoader"), 0]
+    patch = prompt.pop(node_id(prompt, "HiCachePatchModel"))
+    for node in (prompt["report"], prompt[node_id(prompt, "KSampler")]):
+        node["inputs"]["model"] = patch["inputs"]["model"]
+    result = host.run(prompt)
+    (summary,), (data,) = ({*result.outputs[name]["text"]} for name in ("summary", "json"))
+    assert summary.startswith("HiCache is not active: HiCache Patch Model is bypassed, or ")
+    assert json.loads(data)["messages"] == [summary]
+    assert json.loads(data)["evaluations"] == []
+    assert {file["type"] for file in result.outputs["report"]["images"]} == {"temp"}
+
+
+def test_a_report_of_a_model_that_has_not_run_says_what_to_connect(host, reported):
+    prompt = reported(KSampler={"steps": 4})
+    used = prompt[node_id(prompt, "HiCachePatchModel")]
+    prompt["other"] = {**used, "inputs": {**used["inputs"], "speed": 3.3}}
+    prompt["report"]["inputs"]["model"] = ["other", 0]
     with pytest.raises(PromptFailed, match="HiCache Report found no run of this MODEL: connect the MODEL output"):
         host.run(prompt)
 
@@ -89,6 +106,26 @@ def test_a_difference_is_measured_and_amplified(host):
     red, green, blue = amplified.getpixel((5, 5))
     assert red == pytest.approx(8 * 10, abs=1)  # the host cuts to 8 bits
     assert green == blue == 0
+
+
+def stretches(inked):
+    """How many there are with ink, of a line of pixels, apart by more than a thirtieth of it."""
+    places = np.flatnonzero(inked)
+    return 1 + int((np.diff(places) > len(inked) / 30).sum())
+
+
+@pytest.mark.parametrize("side", [64, 512, 1024])
+def test_what_a_comparison_says_is_as_large_as_its_pictures_ask_for(host, side):
+    result = host.run(comparison(solid(side, side, 0x808080), solid(side, side, 0x8A8080)))
+    (sheet,) = (np.array(image.convert("L")) for image in result.images if image.size != (side, side))
+    rows = np.flatnonzero((sheet == 0x80).sum(axis=1) >= side)
+    assert len(rows) == side
+    caption, titles = sheet[: rows[0]] < 128, sheet[rows[-1] + 1 :] < 192
+    height, width = (int(np.ptp(np.flatnonzero(caption.any(axis=axis)))) for axis in (1, 0))
+    assert height >= sheet.shape[1] / 80
+    assert 300 < width < sheet.shape[1] - 20
+    assert not caption[:, -10:].any()
+    assert stretches(titles.any(axis=0)) == 3
 
 
 @pytest.mark.parametrize(
