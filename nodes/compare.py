@@ -51,7 +51,7 @@ class HiCacheCompare(io.ComfyNode):
                     min=1.0,
                     max=100.0,
                     step=1.0,
-                    tooltip="How many times stronger than it is the difference is shown. Equal pixels stay black.",
+                    tooltip="How many times stronger the difference is shown than it is. Equal pixels stay black.",
                 ),
             ],
             outputs=[

@@ -85,8 +85,8 @@ class HiCachePatchModel(io.ComfyNode):
                     step=0.1,
                     display_mode=io.NumberDisplay.slider,
                     tooltip=(
-                        "Steps of the sampler divided by steps the network computes. 1 computes every step and changes "
-                        "nothing. Not used by the modes adaptive and listed steps."
+                        "Steps of the sampler divided by steps the network computes: at 2.5 it computes 20 of 50. "
+                        "1 computes every step and changes nothing. Not used by the modes adaptive and listed steps."
                     ),
                 ),
                 io.Float.Input(
@@ -97,8 +97,9 @@ class HiCachePatchModel(io.ComfyNode):
                     step=0.001,
                     advanced=True,
                     tooltip=(
-                        "Adaptive mode only: how far the forecasts between two computed steps may lead the picture "
-                        "off, as a share of its size. Smaller is closer to the full run and slower; 0 computes all."
+                        "Mode adaptive only: how far the forecasts between two computed steps may lead the latent "
+                        "off, as a share of its magnitude: 0.003 is 0.3 %. Smaller is closer to the full run and "
+                        "slower; 0 computes all."
                     ),
                 ),
                 SettingsType.Input(

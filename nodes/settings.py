@@ -58,8 +58,8 @@ def _inputs() -> list[Any]:
         ),
         _number(
             "order",
-            "Highest difference used: 1 is a straight line, 2 a curve. Higher is less stable. The paper uses "
-            "2 for FLUX.1 dev and 3 for Qwen-Image.",
+            "How bent the trend is that forecasts follow: 0 repeats the last computed step, 1 is a straight line, 2 a "
+            "curve. Higher is less stable. The paper uses 2 for FLUX.1 dev and 3 for Qwen-Image.",
         ),
         _number(
             "contraction",
@@ -76,7 +76,7 @@ def _inputs() -> list[Any]:
 def _advanced_inputs() -> list[Any]:
     """Folded away; they follow the others, and new ones go to the end."""
     return [
-        _number("max_gap", "Adaptive: most steps from one computed step to the next.", advanced=True),
+        _number("max_gap", "Mode adaptive: most steps from one computed step to the next.", advanced=True),
         _number(
             "explosion_limit",
             "Safety net: a forecast that could be this many times larger than the last computed step is "
@@ -110,12 +110,16 @@ def _advanced_inputs() -> list[Any]:
             "steps",
             default="",
             advanced=True,
-            tooltip="For the mode 'listed steps': which steps to compute, the first one is 0, such as 0, 4, 8-10.",
+            tooltip=hinted(
+                "steps",
+                "For the mode 'listed steps': the numbers of the steps to compute, the first one is 0, such as 0, 4, "
+                "8-10.",
+            ),
         ),
         _choice(
             "cache_device",
             CACHE_DEVICES,
-            "Where computed steps are kept: a few MiB at level output, up to many GiB at block and module.\n"
+            "Where computed steps are kept.\n"
             "auto: on the GPU if there is room for them, else on the CPU. gpu: where the model runs. cpu: in main "
             "memory; they come back one at a time, which makes skipped steps slower.",
             advanced=True,
