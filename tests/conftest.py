@@ -62,7 +62,9 @@ def pytest_xdist_make_scheduler(config, log):
 
 def pytest_terminal_summary(terminalreporter):
     seconds, count = Counter(), Counter()
-    for report in (r for reports in terminalreporter.stats.values() for r in reports if hasattr(r, "duration")):
+    reports = [r for reports in terminalreporter.stats.values() for r in reports if hasattr(r, "duration")]
+    for report in reports:
+        print_at_the_end(terminalreporter, report)
         suite = suite_of(HERE.parent / report.location[0])
         seconds[suite] += report.duration
         count[suite] += report.when == "call"
@@ -70,6 +72,14 @@ def pytest_terminal_summary(terminalreporter):
     for suite, used in sorted(seconds.items(), key=lambda row: -row[1]):
         of = f" of {BUDGETS[suite]}" if suite in BUDGETS else ""
         terminalreporter.write_line(f"{suite:24} {used:6.0f}{of} s, {count[suite]} tests")
+
+
+def print_at_the_end(terminalreporter, report):
+    """What a test has recorded to be printed; properties reach this process from whichever worker ran it."""
+    for name, text in report.user_properties:
+        if name == "printed at the end" and report.when == "call":
+            terminalreporter.section(report.nodeid.partition("[")[0])
+            terminalreporter.write_line(text)
 
 
 def pytest_addoption(parser):

@@ -1,6 +1,7 @@
 """Whatever goes wrong in the middle of a run: it ends as it should, and nothing of it is left. docs/faults.md has the
-matrix; after a change that is meant: HICACHE_WRITE_SNAPSHOT=1 python dev.py test tests/host/test_faults.py, and read
-the difference. With --long, memory is refused to every line each time that it asks."""
+matrix, and the end of the test's output; after a change that is meant: HICACHE_WRITE_SNAPSHOT=1 python dev.py test
+tests/host/test_faults.py, and read the difference. With --long, memory is refused to every line each time that it
+asks."""
 
 import weakref
 
@@ -9,7 +10,7 @@ import comfy.samplers
 import pytest
 import torch
 from faults import page
-from faults.allocations import Allocations, first_and_last, of_cpu, of_gpu
+from faults.allocations import Allocations, first_times, last_times, of_cpu, of_gpu
 from faults.laws import Held, state, strike
 from faults.rows import FAULTS, Fault, gave_up
 from faults.setups import SETUPS, Setup, Stand
@@ -22,6 +23,7 @@ import comfyui_version  # isort: skip
 NEWEST = "0.30.0"
 IS_NEWEST = comfyui_version.__version__ == NEWEST
 BY_NAME = {fault.name: fault for fault in FAULTS}
+OF_OURS = "HiCache wants"  # memory that is refused to HiCache's own lines
 TRIED = {}
 
 
@@ -34,16 +36,17 @@ def stand(request):
 def test_it_ends_as_it_should_and_leaves_nothing(stand, fault, request):
     every = request.config.getoption("--long")
     moments = list(fault.moments(stand, every))
+    assert moments, "there is no moment at which it can strike"
     strike(stand, fault, moments)
-    memory_of_ours = fault.name.endswith("HiCache wants")
-    TRIED[fault.name, stand.setup.name] = "every line" if memory_of_ours else str(len(moments))
+    TRIED[fault.name, stand.setup.name] = "every line" if fault.name.endswith(OF_OURS) else str(len(moments))
 
 
 @pytest.mark.skipif(not IS_NEWEST, reason="the page is about the newest host")
-def test_the_page_shows_what_was_tried():
+def test_the_page_shows_what_was_tried(record_property):
     cells = {(fault.name, setup.name) for fault in FAULTS for setup in SETUPS}
     if TRIED.keys() != cells:
         pytest.skip("not every cell was run")
+    record_property("printed at the end", page.matrix(TRIED))
     page.hold(page.MATRIX, page.matrix(TRIED))
 
 
@@ -113,8 +116,16 @@ def test_the_lines_that_ask_for_memory_are_ours_and_those_of_the_host_are_not(pl
         plain_stand.run(plain_stand.patched)
     files = {line[0].rpartition("hicache_")[2] for line in asked.lines}
     assert {"comfy/output_level.py", "core/forecast.py", "core/corrector.py", "core/trust.py"} <= files
-    few = first_and_last(asked.lines)
-    assert {asked.lines[k] for k in few} == set(asked.lines)
+
+
+def test_memory_is_refused_to_every_line_the_first_time_and_the_last_time(plain_stand):
+    assert first_times(list("abacb")) == {"a": 0, "b": 1, "c": 3}
+    assert last_times(list("abacb")) == {"a": 2, "b": 4, "c": 3}
+    with Allocations() as asked:
+        plain_stand.run(plain_stand.patched)
+    for fault in (fault for fault in FAULTS if fault.name.endswith(OF_OURS)):
+        struck = [asked.lines[k] for k in fault.moments(plain_stand, False)]
+        assert sorted(struck) == sorted(set(asked.lines))
 
 
 # --- when memory runs out ---

@@ -57,10 +57,14 @@ def _storages(tree: Any) -> set[int]:
     return {t.untyped_storage().data_ptr() for t in tree_leaves(tree) if isinstance(t, torch.Tensor)}
 
 
-def first_and_last(lines: list[Line]) -> list[int]:
-    """The index of the first and of the last allocation of every line."""
-    first, last = {line: k for k, line in reversed(list(enumerate(lines)))}, {line: k for k, line in enumerate(lines)}
-    return sorted({*first.values(), *last.values()})
+def first_times(lines: list[Line]) -> dict[Line, int]:
+    """By line, the index of its first allocation."""
+    return {line: k for k, line in reversed(list(enumerate(lines)))}
+
+
+def last_times(lines: list[Line]) -> dict[Line, int]:
+    """By line, the index of its last allocation."""
+    return {line: k for k, line in enumerate(lines)}
 
 
 def of_gpu() -> Exception:

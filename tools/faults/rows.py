@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .allocations import of_cpu, of_gpu
+from .allocations import first_times, last_times, of_cpu, of_gpu
 from .setups import Stand
 from .strikes import (
     Broken,
@@ -106,14 +106,14 @@ FAULTS = (
     Fault(
         "no memory on the GPU for what HiCache wants",
         "what was kept is dropped, that step is computed, and so are all after it",
-        partial(allocations, False),
+        partial(allocations, first_times),
         partial(refused, of_gpu),
         law=gave_up,
     ),
     Fault(
         "no main memory for what HiCache wants",
         "the same",
-        partial(allocations, True),
+        partial(allocations, last_times),
         partial(refused, of_cpu),
         law=gave_up,
     ),

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .allocations import Allocations, first_and_last, of_gpu
+from .allocations import Allocations, Line, of_gpu
 from .setups import STEPS, Stand
 
 import comfy.model_management as host  # isort: skip
@@ -88,11 +88,11 @@ def network_returns(value: float, stand: Stand, call: int) -> Iterator[dict[str,
 # --- in HiCache's own lines ---
 
 
-def allocations(last: bool, stand: Stand, every: bool) -> list[int]:
-    """One of every line of HiCache that asks for memory: the first or the last; or all."""
+def allocations(times: Callable[[list[Line]], dict[Line, int]], stand: Stand, every: bool) -> list[int]:
+    """One of each line of HiCache that asks for memory, by ``times``; or all."""
     with Allocations() as asked:
         stand.run(stand.patched)
-    return list(range(len(asked.lines))) if every else first_and_last(asked.lines)[last::2]
+    return list(range(len(asked.lines))) if every else sorted(times(asked.lines).values())
 
 
 @contextmanager
