@@ -1,4 +1,4 @@
-"""Processes of a batch, and two nodes of Ray on this machine."""
+"""Processes of a batch, GPUs that nobody has, and two nodes of Ray on this machine."""
 
 import json
 import os
@@ -12,6 +12,11 @@ import time
 import urllib.request
 from pathlib import Path
 
+SMI = """#!/bin/sh
+echo "GPU 4: Toy 80GB (UUID: GPU-4f00)"
+echo "GPU 6: Toy 80GB (UUID: GPU-6f00)"
+echo "  MIG 1g.10gb Device 0: (UUID: MIG-77aa)"
+"""
 RAY = str(Path(sys.executable).with_name("ray"))
 
 
@@ -57,6 +62,13 @@ def descends(pid, ancestor):
 def free_port():
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return probe.getsockname()[1]
+
+
+def two_gpus(folder, patch):
+    """As the driver's tool lists them. There is none behind it: the ComfyUIs are told to take the CPU."""
+    (folder / "nvidia-smi").write_text(SMI, encoding="utf-8")
+    (folder / "nvidia-smi").chmod(0o755)
+    patch.setenv("PATH", str(folder), prepend=os.pathsep)
 
 
 class Cluster:
