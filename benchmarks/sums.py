@@ -1,11 +1,19 @@
-"""weighted_sum against copying as many bytes, which is the least that any way of adding can take."""
+"""weighted_sum against copying as many bytes, which is the least that any way of adding can take.
+
+Beside it ways that the pack does not use, so that one run tells what they would bring: one kernel of its own, one bag
+of an embedding for each token, and chunks that stay in a processor's cache. What does not depend on the weights is made
+before. Every way is compared with a sum in float64.
+"""
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from statistics import median
 from typing import Any
 
+import timed
 import torch
+import torch.nn.functional as F
 from small_models import host  # noqa: F401  first: makes `comfy` importable
 from torch import Tensor
 
@@ -14,11 +22,14 @@ from hicache_core.forecast import weighted_sum
 import comfy.model_management  # isort: skip
 
 Shape = tuple[int, ...]
+Way = Callable[[int], Tensor]  # by the number of a set of inputs
 FULL: tuple[Shape, ...] = ((1, 4096, 3072), (1, 14040, 1536), (1, 16, 128, 128))
 SMALL: tuple[Shape, ...] = ((1, 4096, 768), (1, 16, 128, 128))
 WEIGHTS = {1: [1.0], 2: [-1.3, 2.3], 3: [0.7, -2.0, 2.3], 10: [0.1] * 9 + [0.2]}
 SETS = 4  # of inputs, so that none is still in a cache
 REPEATS = 40
+ASLEEP = 4_000_000  # cycles, 2 ms: longer than it takes to queue any of the ways
+CHUNK = 1 << 17  # numbers, half a megabyte in float32
 
 
 def rows(shape: Shape, dtype: torch.dtype) -> list[dict[str, Any]]:
@@ -28,23 +39,47 @@ def rows(shape: Shape, dtype: torch.dtype) -> list[dict[str, Any]]:
 
 def _row(shape: Shape, dtype: torch.dtype, weights: list[float]) -> dict[str, Any]:
     device = comfy.model_management.get_torch_device()
-    sets = [[torch.randn(shape, device=device).to(dtype) for _ in weights] for _ in range(SETS)]
-    half = (len(weights) + 1) * sets[0][0].nbytes // 2  # a copy of so much reads and writes as much as the sum must
-    buffers = [torch.randint(0, 255, (2, half), dtype=torch.uint8, device=device) for _ in range(SETS)]
-    milliseconds = {
-        "copy": _time(lambda k: buffers[k][0].copy_(buffers[k][1])),
-        "weighted_sum": _time(lambda k: weighted_sum(weights, sets[k])),
-        "step by step": _time(lambda k: step_by_step(weights, sets[k])),
-    }
-    if device.type == "cuda":
-        milliseconds["one kernel"] = _fused(weights, sets)
+    stacks = _sets(torch.randn((len(weights), *shape), device=device).to(dtype))
+    half = (len(weights) + 1) * stacks[0][0].nbytes // 2  # a copy of so much reads and writes as much as the sum must
+    buffers = _sets(torch.randint(0, 255, (2, half), dtype=torch.uint8, device=device))
+    exact = torch.einsum("m,m...->...", torch.tensor(weights, device=device).double(), stacks[0].double())
+    milliseconds: dict[str, float | str] = {"copy": _time(lambda k: buffers[k][0].copy_(buffers[k][1]))}
+    errors = {}
+    for name, way in _ways(weights, stacks).items():
+        try:
+            run = way()
+            errors[name] = float((run(0).double() - exact).norm() / exact.norm())
+            milliseconds[name] = _time(run)
+        except Exception as error:  # a way that this torch or device does not have: what it says is the result
+            milliseconds[name] = (str(error) or type(error).__name__).splitlines()[0]
     return {
         "shape": list(shape),
         "dtype": str(dtype).removeprefix("torch."),
         "anchors": len(weights),
         "megabytes": 2 * half / 1e6,
         "milliseconds": milliseconds,
+        "errors": errors,
     }
+
+
+def _sets(first: Tensor) -> list[Tensor]:
+    return [first, *(first.clone() for _ in range(SETS - 1))]
+
+
+def _ways(weights: Sequence[float], stacks: Sequence[Tensor]) -> dict[str, Callable[[], Way]]:
+    sets = [list(stack) for stack in stacks]
+    ways: dict[str, Callable[[], Way]] = {
+        "weighted_sum": lambda: partial(_of_set, weighted_sum, weights, sets),
+        "step by step": lambda: partial(_of_set, step_by_step, weights, sets),
+        "one bag a token": lambda: one_bag_a_token(weights, stacks),
+    }
+    if timed.on_cuda():
+        return ways | {"one kernel": lambda: one_kernel(weights, sets)}
+    return ways | {"in chunks": lambda: partial(_of_set, in_chunks, weights, sets)}
+
+
+def _of_set(add: Callable[..., Tensor], weights: Sequence[float], sets: Sequence[Sequence[Tensor]], k: int) -> Tensor:
+    return add(weights, sets[k])
 
 
 def step_by_step(weights: Sequence[float], anchors: Sequence[Tensor]) -> Tensor:
@@ -55,18 +90,55 @@ def step_by_step(weights: Sequence[float], anchors: Sequence[Tensor]) -> Tensor:
     return total.to(anchors[-1].dtype)
 
 
-def _fused(weights: Sequence[float], sets: Sequence[Sequence[Tensor]]) -> float | str:
-    """What a kernel of its own could reach, by torch's run-time compiler; what it says if it cannot."""
-    if len(weights) > 8:
-        return "more inputs than it takes"
-    names = [f"x{i}" for i in range(len(weights))]
-    terms = " + ".join(f"T({weight}) * {name}" for weight, name in zip(weights, names, strict=True))
-    code = f"template <typename T> T combine({', '.join(f'T {name}' for name in names)}) {{ return {terms}; }}"
-    try:
-        kernel = torch.cuda.jiterator._create_jit_fn(code)
-        return _time(lambda k: kernel(*sets[k]))
-    except (RuntimeError, AttributeError) as error:
-        return str(error).splitlines()[0]
+def one_bag_a_token(weights: Sequence[float], stacks: Sequence[Tensor]) -> Way:
+    """Tokens as rows of an embedding, all anchors in one buffer; it adds in float32. Its weights must have the rows'
+    dtype: of a narrow one, each is split into parts that together are as exact as float32."""
+    stack = stacks[0]
+    tokens = stack[0].numel() // stack.shape[-1]
+    parts = _parts(torch.tensor(weights, device=stack.device), stack.dtype)
+    anchors = torch.arange(len(weights), device=stack.device).repeat(len(parts))
+    index = (torch.arange(tokens, device=stack.device)[:, None] + tokens * anchors).int()
+    shares = torch.cat(parts).expand(tokens, -1).contiguous()
+    tables = [one.view(-1, one.shape[-1]) for one in stacks]
+    return lambda k: F.embedding_bag(index, tables[k], mode="sum", per_sample_weights=shares).view(stack.shape[1:])
+
+
+def _parts(values: Tensor, dtype: torch.dtype) -> list[Tensor]:
+    """Tensors of ``dtype`` whose sum is ``values``."""
+    parts = [values.to(dtype)]
+    while len(parts) < 3 and dtype != values.dtype:
+        parts.append((values - sum(part.float() for part in parts)).to(dtype))
+    return parts
+
+
+def one_kernel(weights: Sequence[float], sets: Sequence[Sequence[Tensor]]) -> Way:
+    """What a kernel of its own could reach, by torch's run-time compiler, which takes up to eight tensors."""
+    factors = {f"w{i}": float(weight) for i, weight in enumerate(weights)}
+    kernel = torch.cuda.jiterator._create_jit_fn(kernel_code(len(weights)), **dict.fromkeys(factors, 0.0))
+    return lambda k: kernel(*sets[k], **factors)
+
+
+def kernel_code(count: int) -> str:
+    """Adds in float, and takes its weights when it is called."""
+    inputs = [f"T x{i}" for i in range(count)] + [f"float w{i}" for i in range(count)]
+    terms = " + ".join(f"w{i} * (float) x{i}" for i in range(count))
+    return f"template <typename T> T combine({', '.join(inputs)}) {{ float total = {terms}; return (T) total; }}"
+
+
+def in_chunks(weights: Sequence[float], anchors: Sequence[Tensor]) -> Tensor:
+    """All anchors of a part before the next part, which leaves the running sum in the cache."""
+    result, flat = torch.empty_like(anchors[-1]), [anchor.view(-1) for anchor in anchors]
+    wide = torch.empty(CHUNK, dtype=torch.float32)
+    for start in range(0, result.numel(), CHUNK):
+        *older, newest = [anchor[start : start + CHUNK] for anchor in flat]
+        target = result.view(-1)[start : start + CHUNK]
+        total = target if target.dtype == wide.dtype else wide[: len(target)]
+        torch.mul(newest.to(wide.dtype), weights[-1], out=total)
+        for weight, anchor in zip(weights, older, strict=False):
+            total.add_(anchor.to(wide.dtype), alpha=weight)
+        if total is not target:
+            target.copy_(total)
+    return result
 
 
 def _time(work: Callable[[int], Any]) -> float:
@@ -77,11 +149,11 @@ def _time(work: Callable[[int], Any]) -> float:
 
 
 def _once(work: Callable[[int], Any], k: int) -> float:
-    if comfy.model_management.get_torch_device().type != "cuda":
+    if not timed.on_cuda():
         started = time.process_time()
         work(k)
         return 1e3 * (time.process_time() - started)
-    torch.cuda._sleep(200_000)  # keeps the device busy until everything is queued: no launch is timed
+    torch.cuda._sleep(ASLEEP)  # keeps the device busy until everything is queued: no launch is timed
     first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     first.record()
     work(k)
