@@ -1,10 +1,15 @@
 """The rows of the example workflows."""
 
+from itertools import chain
+from pathlib import Path
+
 import pytest
-from examples import EXAMPLES, MODELS
+from examples import BUNDLED, EXAMPLES, MODELS
 from examples.__main__ import main
 from examples.layout import ABOVE, BELOW, BETWEEN, TALL, WIDE, Example, column, node
-from examples.models import as_list, models_in
+from examples.models import OURS, as_list, files_in
+
+SMALL_MODELS = Path(__file__).parents[2] / "tools" / "small_models" / "models"
 
 
 def test_links_are_read():
@@ -34,13 +39,20 @@ def test_the_frontend_would_download_it(model):
 
 
 def test_every_model_is_in_an_example():
-    used = models_in(value for one in EXAMPLES for row in one.nodes for value in row.widgets.values())
-    assert {model.name for model in used} == MODELS.keys()
+    used = files_in(value for one in EXAMPLES for row in one.nodes for value in row.widgets.values())
+    assert {*used} == {*MODELS.values(), *chain(*BUNDLED.values())}
+
+
+@pytest.mark.parametrize("file", [*chain(*BUNDLED.values())], ids=lambda file: file.name)
+def test_what_is_said_to_be_in_the_repository_is_there(file):
+    path = f"{file.folder.removeprefix('models/')}/{file.name}"
+    assert file.url == f"{OURS}/{path}"
+    assert (SMALL_MODELS / path).is_file()
 
 
 def test_a_renamed_file_says_so():
     names = ["ae.safetensors", "FLUX.1-dev-ControlNet-Union-Pro-2.0.safetensors", "ae.safetensors", 3]
-    plain, renamed = as_list(models_in(names)).splitlines()
+    plain, renamed = as_list(files_in(names)).splitlines()
     assert plain == f"- **models/vae**: [ae.safetensors]({MODELS['ae.safetensors'].url})"
     assert renamed.endswith("diffusion_pytorch_model.safetensors) as *FLUX.1-dev-ControlNet-Union-Pro-2.0.safetensors*")
 

@@ -3,7 +3,7 @@
 from .build import make, saved, write
 from .flux import FLUX
 from .layout import Example
-from .models import MODELS
+from .models import BUNDLED, MODELS
 from .qwen import QWEN
 from .small import SMALL
 from .thumbnail import photograph
@@ -11,4 +11,4 @@ from .wan import WAN
 
 EXAMPLES = (*FLUX, *QWEN, *WAN, *SMALL)
 
-__all__ = ["EXAMPLES", "MODELS", "Example", "make", "photograph", "saved", "write"]
+__all__ = ["BUNDLED", "EXAMPLES", "MODELS", "Example", "make", "photograph", "saved", "write"]

@@ -9,7 +9,7 @@ from typing import Any
 from frontend import Frontend
 
 from .layout import ABOVE, BELOW, GREEN, YELLOW, Example, Node
-from .models import as_list, models_in
+from .models import as_list, files_in, models_in
 
 NAMESPACE = uuid.UUID("7e1f8f0e-4a0c-4c1b-9a55-2b1d0c5e9f64")
 TOOK = 500  # milliseconds until every widget has found its place
@@ -47,7 +47,7 @@ def _colours(row: Node) -> tuple[str, str] | None:
 
 def rows_of(example: Example) -> Iterator[dict[str, Any]]:
     """The note and every node, as the page takes them."""
-    files = models_in(value for one in example.nodes for value in one.widgets.values())
+    files = files_in(value for one in example.nodes for value in one.widgets.values())
     text = f"{example.note}\n\n{as_list(files)}" if files else example.note
     note = Node("note", "MarkdownNote", {}, {"text": text}, example.title)
     above = (0.0, -example.note_size[1] - ABOVE - BELOW)

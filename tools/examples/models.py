@@ -1,15 +1,31 @@
-"""The model files of the examples: where they come from, and the folder of ComfyUI's models/ that they go into."""
+"""The files of the examples: where they come from, and the folder of ComfyUI that they go into."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
 HUB = "https://huggingface.co"
+OURS = "https://github.com/hicache/ComfyUI-HiCache/raw/main/tools/small_models/models"
+SMALL = "small_flux_test"
 
 
 class Model(NamedTuple):
+    """What the frontend knows of a file in a folder of models/."""
+
     name: str
     url: str
     directory: str
+
+    @property
+    def folder(self) -> str:
+        return f"models/{self.directory}"
+
+
+class Data(NamedTuple):
+    """A file that is no model, and the folder of ComfyUI that it goes into."""
+
+    name: str
+    url: str
+    folder: str
 
 
 def _of(directory: str, *urls: str) -> Iterable[Model]:
@@ -57,16 +73,36 @@ MODELS = {
 }
 
 
+def _ours(directory: str, *names: str) -> tuple[Model, ...]:
+    return tuple(Model(name, f"{OURS}/{directory}/{name}", directory) for name in names)
+
+
+BUNDLED: dict[str, tuple[Model | Data, ...]] = {  # by the value of a widget: with the small Flux, in this repository
+    f"{SMALL}.safetensors": _ours("diffusion_models", f"{SMALL}.safetensors"),
+    "taef1": _ours("vae_approx", "taef1_decoder.safetensors", "taef1_encoder.safetensors"),
+    SMALL: tuple(
+        Data(name, f"{OURS}/datasets/{SMALL}/{name}", f"datasets/{SMALL}")
+        for name in ("metadata.json", "shard_0000.pkl")
+    ),
+}
+_FILES = {name: (model,) for name, model in MODELS.items()} | BUNDLED
+
+
+def files_in(values: Iterable[object]) -> list[Model | Data]:
+    """What the values of widgets stand for of the files to download, each once."""
+    named = (_FILES[value] for value in dict.fromkeys(values) if isinstance(value, str) and value in _FILES)
+    return [file for files in named for file in files]
+
+
 def models_in(values: Iterable[object]) -> list[Model]:
-    """Of the values of widgets, those that are files to download, each once."""
-    return [MODELS[value] for value in dict.fromkeys(values) if isinstance(value, str) and value in MODELS]
+    return [file for file in files_in(values) if isinstance(file, Model)]
 
 
-def as_list(models: Iterable[Model]) -> str:
+def as_list(files: Iterable[Model | Data]) -> str:
     """In Markdown, one line for each folder."""
     folders: dict[str, list[str]] = {}
-    for model in models:
-        saved_as = "" if model.url.endswith(model.name) else f" as *{model.name}*"
-        shown = model.url.rpartition("/")[2]
-        folders.setdefault(model.directory, []).append(f"[{shown}]({model.url}){saved_as}")
-    return "\n".join(f"- **models/{folder}**: {', '.join(files)}" for folder, files in folders.items())
+    for file in files:
+        saved_as = "" if file.url.endswith(file.name) else f" as *{file.name}*"
+        shown = file.url.rpartition("/")[2]
+        folders.setdefault(file.folder, []).append(f"[{shown}]({file.url}){saved_as}")
+    return "\n".join(f"- **{folder}**: {', '.join(names)}" for folder, names in folders.items())

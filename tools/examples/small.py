@@ -1,11 +1,12 @@
 """What runs on any machine: the small Flux of this repository."""
 
-from .layout import ABOVE, BELOW, BETWEEN, TALL, TOP, WIDE, WIDE_NOTE, Column, Example, Node, column, node, patch
+from .layout import ABOVE, BELOW, BETWEEN, NOTE, TALL, TOP, WIDE, Column, Example, Node, column, node, patch
 
 STEPS, SPEED = 50, 2.5
 FILES = (
-    "The model, the VAE and the six conditionings are in the HiCache repository: *python dev.py serve* puts them in "
-    "place and starts ComfyUI."
+    "**Files**: put these into the folders of ComfyUI that are named here and restart it, or let *python dev.py serve* "
+    "in the HiCache repository do so. An older ComfyUI wants *output* instead of *datasets*. The VAE is made for these "
+    "pictures and takes the name of TAEF1, which previews of Flux use: if you have that, put it back afterwards."
 )
 
 
@@ -47,7 +48,7 @@ PICTURES = Example(
             wide=500,
         ),
     ),
-    note_size=(2 * WIDE + 2 * BETWEEN + 500, 130),
+    note_size=(2 * WIDE + 2 * BETWEEN + 500, 200),
     run=True,
 )
 
@@ -56,7 +57,9 @@ COMPARISON = Example(
     "## With and without HiCache\n\n"
     "The same seed twice: above with all 50 steps, below with 20 of the 50 steps computed and the other 30 forecast. "
     "**HiCache Compare** shows both and their difference, amplified, and measures it: PSNR 40 dB and more is hard to "
-    "see. **HiCache Report** shows which steps were computed, and what that saved. Move **speed** and run again.\n\n"
+    "see. **HiCache Report** shows which steps were computed, and what that saved. Move **speed** and run again. With "
+    "**HiCache Patch Model** bypassed (Ctrl+B) the pictures are equal, bit for bit, and the report says that HiCache "
+    "is not active.\n\n"
     f"{FILES}",
     (
         _loaders(),
@@ -74,7 +77,7 @@ COMPARISON = Example(
             top=TOP,
         ),
     ),
-    note_size=WIDE_NOTE,
+    note_size=(3 * WIDE + 3 * BETWEEN + 200, NOTE[1]),
     run=True,
 )
 
