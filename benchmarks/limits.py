@@ -19,7 +19,7 @@ WAITING = "waits for a GPU"
 FULL_FLUX = "FLUX.1 dev (12 B), 1024x1024, 50 steps"
 
 Data = dict[str, Any]
-HOLDS = "two anchors, one answer compared with its forecast, four directions, in float32; with CFG two anchors for each condition"
+HOLDS = "two anchors of each condition, one answer compared with its forecast, four directions, in float32"
 Line = tuple[str, str, str, str, str]  # target, limit, on a GPU, on a CPU, what limits it
 
 
