@@ -38,6 +38,8 @@ def settle(
     windows = [_windows(guider.model_options.get("context_handler"), shape) for shape in latents]
     every = _anchor_bytes(run, guider, list(itertools.chain.from_iterable(windows)))
     largest = _anchor_bytes(run, guider, [max(of_part, key=math.prod) for of_part in windows])
+    if not isinstance(run.level, BlockLevel):
+        largest //= max(1, len(_computed(guider)))  # one condition's anchor is made after the other
     anchors, directions = run.session.most_held(asks * every, largest, 4 * noise.numel())
     on_cpu = settings.cache_device == "cpu"
     if settings.cache_device == "auto" and not has_room(patcher, noise.shape, anchors + directions):

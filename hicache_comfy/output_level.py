@@ -37,21 +37,21 @@ class OutputLevel:
 
     def compute(
         self, request: "Request", sigma: float, signatures: Mapping[int, Hashable]
-    ) -> tuple[list[Tensor], Callable[[], dict[int, dict[str, Tensor]]]]:
-        """The host's answer, and what gives the anchors of it."""
+    ) -> tuple[list[Tensor], Callable[[], dict[int, Callable[[], dict[str, Tensor]]]]]:
+        """The host's answer, and what gives the makers of its anchors."""
         denoised = request.compute()
         return denoised, partial(self.anchors, request, sigma, denoised, signatures)
 
     def anchors(
         self, request: "Request", sigma: float, denoised: list[Tensor], signatures: Mapping[int, Hashable]
-    ) -> dict[int, dict[str, Tensor]]:
-        """What is stored of a computed answer."""
+    ) -> dict[int, Callable[[], dict[str, Tensor]]]:
+        """What makes what is stored of a computed answer, for one entry at a time."""
         return {
-            i: {OUTPUT: self._anchor(request.x, sigma, image)} for i, image in enumerate(denoised) if i in signatures
+            i: partial(self._anchor, request.x, sigma, image) for i, image in enumerate(denoised) if i in signatures
         }
 
-    def _anchor(self, x: Tensor, sigma: float, denoised: Tensor) -> Tensor:
-        return denoised.clone() if self.forecasts_denoised else (x - denoised).div_(sigma)
+    def _anchor(self, x: Tensor, sigma: float, denoised: Tensor) -> dict[str, Tensor]:
+        return {OUTPUT: denoised.clone() if self.forecasts_denoised else (x - denoised).div_(sigma)}
 
     def _denoised(self, x: Tensor, sigma: float, series: Series | None) -> Tensor:
         """The denoised image of an entry; zeros, as in the host, for one that is None or not active."""

@@ -26,11 +26,12 @@ def layer_of(slot: Slot) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """Computed tensors by slot, owned by the session, at a step position, with the largest absolute value of each."""
+    """Computed tensors by slot, owned by the session, at a step position, with the largest absolute value of each once
+    they are known."""
 
     position: float
     tensors: Mapping[Slot, Tensor]
-    magnitudes: Mapping[Slot, float]
+    magnitudes: dict[Slot, float] = field(default_factory=dict[Slot, float])
 
 
 def _layout(tensors: Mapping[Slot, Tensor]) -> dict[Slot, Hashable]:
@@ -94,6 +95,17 @@ class History:
         self.anchors.append(anchor)
         while len(self.anchors) > keep:
             self.anchors.popleft()
+
+    def settle(self, magnitudes: Mapping[Slot, float], norms: Mapping[Slot, float]) -> None:
+        """Note what the device said of the newest anchor. Where it is not finite, the series begins anew.
+
+        norms: of the newest first differences.
+        """
+        self.anchors[-1].magnitudes.update(magnitudes)
+        if not all(map(math.isfinite, magnitudes.values())):
+            self.anchors.clear()
+        for slot, norm in norms.items():
+            self.follow_trend(slot, norm)
 
     def follow_trend(self, slot: Slot, norm: float) -> None:
         """Take the norm of the newest first difference of a slot into the average of its layer."""

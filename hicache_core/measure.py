@@ -3,12 +3,16 @@
 import math
 from collections import defaultdict
 from collections.abc import Hashable, Mapping
-from typing import TypeVar, cast
+from typing import Generic, Literal, TypeVar, cast
 
 import torch
 from torch import Tensor
 
+from .history import Series, Slot
+
 K = TypeVar("K", bound=Hashable)
+Question = Literal["magnitude", "error", "trend"]
+Answers = Mapping[K, Mapping[Slot, float]]
 
 
 def magnitude(tensor: Tensor) -> Tensor:
@@ -43,3 +47,31 @@ def fetch(scalars: Mapping[K, Tensor]) -> dict[K, float]:
         together = cast("list[float]", mixed.tolist())
         values.update(zip(names, together, strict=True))
     return values
+
+
+class Questions(Generic[K]):
+    """What is asked of computed tensors, by branch and slot: scalars that stay on their device until all are asked."""
+
+    def __init__(self) -> None:
+        self._asked: dict[tuple[Question, K, Slot], Tensor] = {}
+
+    def magnitude(self, branch: K, tensors: Mapping[Slot, Tensor]) -> None:
+        self._asked |= {("magnitude", branch, s): magnitude(t) for s, t in tensors.items()}
+
+    def error(self, branch: K, tensors: Mapping[Slot, Tensor], series: Series) -> None:
+        """How far off a forecast of them would have been."""
+        self._asked |= {
+            ("error", branch, s): relative_error(t, series.combine(s, t.device)) for s, t in tensors.items()
+        }
+
+    def trend(self, branch: K, tensors: Mapping[Slot, Tensor], older: Mapping[Slot, Tensor], gap: float) -> None:
+        self._asked |= {("trend", branch, s): token_norm(t, older[s].to(t.device), gap) for s, t in tensors.items()}
+
+    def answers(self) -> tuple[Answers[K], Answers[K], Answers[K]]:
+        """Magnitudes, errors and trends, in one transfer; nothing for a branch where nothing was asked."""
+        found: dict[Question, dict[K, dict[Slot, float]]] = {
+            what: defaultdict(dict) for what in ("magnitude", "error", "trend")
+        }
+        for (what, branch, slot), value in fetch(self._asked).items():
+            found[what][branch][slot] = value
+        return found["magnitude"], found["error"], found["trend"]

@@ -2,8 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Literal
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -11,7 +10,7 @@ from torch import Tensor
 from .basis import ANALYTIC, BASES, BasisOptions
 from .corrector import DriftCorrector
 from .history import Anchor, Histories, History, Series, Slot
-from .measure import fetch, magnitude, relative_error, token_norm
+from .measure import Questions
 from .pace import Pace
 from .report import RunReport
 from .schedule import POLICIES, Plan
@@ -23,7 +22,9 @@ from .trust import FULL, NONE, Trend, TrendTrust
 Key = Hashable  # of a call of the network
 Branch = Hashable  # of one condition in it
 Tensors = Mapping[Slot, Tensor]
-Question = Literal["magnitude", "error", "trend"]
+Answer = (
+    Tensors | Callable[[], Tensors]
+)  # of the network for a branch: tensors by slot, or what makes them in their turn
 
 
 class Session:
@@ -145,35 +146,44 @@ class Session:
                 if (key, branch) in self._histories:
                     self._histories[key, branch].make_room(self._position, self._keep)
 
-    def record(self, key: Key, anchors: Mapping[Branch, tuple[Hashable, Tensors]]) -> None:
-        """Store what the network returned, (signature, tensors by slot) by branch. They become the session's own."""
+    def record(self, key: Key, anchors: Mapping[Branch, tuple[Hashable, Answer]]) -> None:
+        """Store what the network returned, (signature, tensors by slot) by branch. They become the session's own.
+
+        Each takes the place of its history's oldest anchor before the next one is made; all that must be known of them
+        comes from the device afterwards, at once.
+        """
         if not anchors:
             return
-        new = sum(tensor.nbytes for _, tensors in anchors.values() for tensor in tensors.values())
-        self._bytes_held = max(self._bytes_held, self._nbytes() + new)
-        histories = {branch: self._history((key, branch), signature) for branch, (signature, _) in anchors.items()}
-        asked = {
-            (branch, *question): scalar
-            for branch, (_, tensors) in anchors.items()
-            for question, scalar in self._questions(histories[branch], tensors).items()
-        }
-        answers = fetch(asked)
-        for branch, (_, tensors) in anchors.items():
-            magnitudes = {slot: answers[branch, "magnitude", slot] for slot in tensors}
-            self._remember(histories[branch], Anchor(self._position, self._stored(tensors), magnitudes))
-        for (branch, what, slot), value in answers.items():
-            if what == "trend":
-                histories[branch].follow_trend(slot, value)
+        self._note_bytes(*(answer for _, answer in anchors.values() if not callable(answer)))
+        questions: Questions[Branch] = Questions()
+        for branch, (signature, answer) in anchors.items():
+            self._take(branch, self._history((key, branch), signature), answer, questions)
+        magnitudes, errors, trends = questions.answers()
+        for branch in anchors:
+            self._histories[key, branch].settle(magnitudes[branch], trends[branch])
         self._histories.forget_abandoned(self._position)
-        error = max((value for (_, what, _), value in answers.items() if what == "error"), default=None)
+        error = max((error for by_slot in errors.values() for error in by_slot.values()), default=None)
         self._pace.computed(self._step, error)
         self._timeline.mark_error(error)
+
+    def _take(self, branch: Branch, history: History, answer: Answer, questions: Questions[Branch]) -> None:
+        """Ask what must be known of computed tensors, and make an anchor of them whose magnitudes are not known yet."""
+        tensors = answer() if callable(answer) else answer
+        self._note_bytes(tensors)
+        questions.magnitude(branch, tensors)
+        if history.continues(tensors) and history.newest < self._position:
+            series, _ = self._series(history, history.signature) if self._hindsight else (None, "")
+            if series is not None:  # what would have been forecast here?
+                questions.error(branch, tensors, series)
+            if self._settings.basis == ANALYTIC and self._position >= self._options.first_ready:
+                questions.trend(branch, tensors, history.anchors[-1].tensors, self._position - history.newest)
+        history.add(Anchor(self._position, self._stored(tensors)), self._keep)
 
     def most_held(self, anchors: int, answer: int, direction: int) -> tuple[int, int]:
         """How many bytes anchors, and corrector and stabilizer, will hold at most.
 
-        anchors: bytes of one anchor in each history. answer: of those that one call of the network brings. direction:
-        of a guided direction.
+        anchors: bytes of one anchor in each history. answer: of those that are there before the first of them takes
+        the place of an older one. direction: of a guided direction.
         """
         if not self._pace.may_forecast_after(0):
             return 0, 0
@@ -245,6 +255,11 @@ class Session:
         messages = (*self._messages, *self._timeline.refusals)
         return RunReport(evaluations, self._bytes_held, messages, device=", ".join(sorted(self._held_on)))
 
+    def _note_bytes(self, *new: Tensors) -> None:
+        """Beside what is stored."""
+        size = sum(tensor.nbytes for tensors in new for tensor in tensors.values())
+        self._bytes_held = max(self._bytes_held, self._nbytes() + size)
+
     def _nbytes(self) -> int:
         guided = (t for held in (self._corrector, self._trust) if held is not None for t in held.tensors)
         stored = (t for h in self._histories.values() for anchor in h.anchors for t in anchor.tensors.values())
@@ -277,23 +292,3 @@ class Session:
         if history is None or history.signature != signature:
             history = self._histories[key] = History(signature)
         return history
-
-    def _questions(self, history: History, tensors: Tensors) -> dict[tuple[Question, Slot], Tensor]:
-        """What must be known of computed tensors, as scalars that are still on their device."""
-        asked: dict[tuple[Question, Slot], Tensor] = {("magnitude", s): magnitude(t) for s, t in tensors.items()}
-        if not history.continues(tensors) or history.newest >= self._position:
-            return asked
-        if self._hindsight:  # what would have been forecast here?
-            series, _ = self._series(history, history.signature)
-            if series is not None:
-                asked |= {("error", s): relative_error(t, series.combine(s, t.device)) for s, t in tensors.items()}
-        if self._settings.basis == ANALYTIC and self._position >= self._options.first_ready:
-            older, gap = history.anchors[-1].tensors, self._position - history.newest
-            asked |= {("trend", s): token_norm(t, older[s].to(t.device), gap) for s, t in tensors.items()}
-        return asked
-
-    def _remember(self, history: History, anchor: Anchor) -> None:
-        if all(map(math.isfinite, anchor.magnitudes.values())):
-            history.add(anchor, self._keep)
-        else:
-            history.anchors.clear()

@@ -330,6 +330,26 @@ def test_the_most_that_will_be_held_is_what_is_held(settings, corrector, stabili
     assert session.finish().bytes_held == most
 
 
+@pytest.mark.parametrize("settings", [presets.speed(2.0), presets.adaptive(0.03)])
+def test_what_is_made_in_its_turn_is_there_once_and_not_for_every_condition(settings):
+    """Of three conditions only one has an anchor too many while it is compared with its forecast."""
+    session, made, alive = Session(settings, SIGMAS, hindsight=True), [], []
+    size, conditions = line(0, 0.0).nbytes, range(3)
+
+    def make():
+        made.append(weakref.ref(tensor := line(session._position, session.sigma)))
+        alive.append(sum(reference() is not None for reference in made))
+        return {OUTPUT: tensor}
+
+    for sigma in SIGMAS[:-1]:
+        key = session.begin(sigma, "main")
+        if session.forecast(key, dict.fromkeys(conditions, SHAPE)) is None and session.wants_anchors:
+            session.record(key, dict.fromkeys(conditions, (SHAPE, make)))
+    most = settings.anchors * len(conditions) + 1
+    assert max(alive) == most
+    assert session.finish().bytes_held == most * size == sum(session.most_held(3 * size, size, 0))
+
+
 def test_a_run_without_forecasts_will_hold_nothing():
     assert Session(presets.speed(1.0), SIGMAS).most_held(100, 100, 10) == (0, 0)
 

@@ -117,13 +117,15 @@ def test_stack_keeps_one_hidden_tensor_more_than_its_order(flux, job, order):
     assert last_report(patched).bytes_held == (order + 1) * tokens * width * 4
 
 
-def test_output_keeps_less_than_10_mb_for_a_picture_of_1024_pixels():
+@pytest.mark.parametrize("cfg", [1.0, 4.0])
+def test_output_keeps_less_than_10_mb_for_a_picture_of_1024_pixels(cfg):
     """In the cheapest network there is, so that a latent of 128 x 128 takes no time."""
     blocks = dict(flux_rows.FLUX, depth=1, depth_single_blocks=1, patch_size=8)
     row = replace(flux_rows.ROWS[0], unet=blocks, latent=(1, 16, 128, 128))
     patched = attach(row.build(), presets.speed(2.0))
-    tiny.sample(patched, row, steps=8)
-    assert 0 < last_report(patched).bytes_held < 10_000_000
+    tiny.sample(patched, row, steps=8, cfg=cfg)
+    report = last_report(patched)
+    assert 0 < report.bytes_announced == report.bytes_held < 10_000_000
 
 
 IMPORT = """

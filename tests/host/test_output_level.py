@@ -77,8 +77,8 @@ def test_cfg_pp_is_computed_and_says_so(flux, job, sampler):
 def test_guidance_forecasts_both_conditions(flux, job):
     wrong, report = compare(flux, replace(job, cfg=3.0, steps=40), presets.speed(2.0))
     assert wrong < CLOSE
-    # Two histories and what is compared with its forecast; the corrector and the stabilizer.
-    assert report.bytes_held == (2 * 2 + 2 + 4) * 16**3 * 4
+    # Two histories and, of one at a time, what is compared with its forecast; the corrector and the stabilizer.
+    assert report.bytes_held == (2 * 2 + 1 + 4) * 16**3 * 4
 
 
 def test_a_batch_keeps_its_pictures_apart(flux, job):
