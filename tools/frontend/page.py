@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from playwright.sync_api import BrowserContext, Page, sync_playwright
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, sync_playwright
 from playwright.sync_api import TimeoutError as NotInTime
 
 ARGUMENTS = [
@@ -45,13 +45,20 @@ HELPERS = """() => {
 
 
 class Frontend:
-    """A tab of ``context`` with the server at ``url``; ``problems`` are the errors that its console showed."""
+    """A tab of ``context`` with the server at ``url``.
+
+    ``problems`` are the errors and warnings that its console showed, each with where it came from.
+    """
 
     def __init__(self, url: str, context: BrowserContext, page: Page) -> None:
         self.url, self.context, self.page = url, context, page
         self.problems: list[str] = []
-        page.on("pageerror", lambda error: self.problems.append(str(error)))
-        page.on("console", lambda message: message.type == "error" and self.problems.append(message.text))
+        page.on("pageerror", lambda error: self.problems.append(f"{error.message}\n{error.stack}"))
+        page.on("console", self._note)
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.problems.append(f"{message.text} ({message.location['url']})")
 
     def load(self) -> None:
         """The page, with an empty graph."""
