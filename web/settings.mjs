@@ -1,11 +1,12 @@
 // The way back: a button on HiCache Settings that sets every widget to the default of the node's own schema.
+import { fold } from "./fold.mjs";
 import { words } from "./words.mjs";
 
 export function addReset(node) {
   const button = node.addWidget("button", "reset", null, () => reset(node), { serialize: false });
   button.label = words().reset();
   button.serialize = false; // options.serialize keeps it out of the prompt, this out of the workflow
-  for (const one of node.widgets) if (one.options?.advanced) one.advanced = true; // folds in the classic renderer too
+  fold(node);
 }
 
 function reset(node) {
