@@ -1,14 +1,12 @@
 """The runs that timelines in the browser show: sent to the tab that queued them, kept for a tab that opens later."""
 
-import sys
 import time
 from collections import OrderedDict
 from dataclasses import fields
 from threading import Lock
 from typing import Any
 
-from comfy_execution.utils import get_executing_context
-
+from . import executing
 from ._core import Evaluation
 from .events import Ended, Evaluated, Event, Started
 
@@ -19,10 +17,10 @@ _lock = Lock()
 _TOLD = tuple(field.name for field in fields(Evaluation) if field.name != "sigma")  # that may be infinite: no JSON
 
 
-def show(node: str, event: Event) -> None:
-    """A listener for ``attach``, with the id of the node that shows the run."""
+def show(node: str, settings: str, event: Event) -> None:
+    """A listener for ``attach``, with the id of the node that shows the run and the fingerprint of its settings."""
     if isinstance(event, Started):
-        _keep(_View(node, event))
+        _keep(_View(node, settings, event))
     view = _runs.get(event.run)
     if view is not None:
         view.take(event)
@@ -49,14 +47,15 @@ def _keep(view: "_View") -> None:
 class _View:
     """One run in plain data."""
 
-    def __init__(self, node: str, start: Started) -> None:
-        context = get_executing_context()
+    def __init__(self, node: str, settings: str, start: Started) -> None:
+        sampler, prompt = executing.node_and_prompt()
         self.about = {
             "run": start.run,
             "node": node,
-            "sampler": context.node_id if context else "",
-            "workflow": _workflow(context.prompt_id) if context else "",
-            "prompt_id": context.prompt_id if context else "",
+            "settings": settings,
+            "sampler": sampler,
+            "workflow": executing.workflow(),
+            "prompt_id": prompt,
             "total": start.total,
             "planned": sorted(start.plan.computed),
             "adaptive": start.plan.controller is not None,
@@ -74,7 +73,7 @@ class _View:
             if time.monotonic() - self._sent_at >= _PAUSE:
                 self._send_new("hicache.evaluated")
         elif isinstance(event, Ended):
-            self._report = event.report.totals()
+            self._report = {**event.report.totals(), "finished": event.finished}
             self._send_new("hicache.ended", report=self._report)
 
     def as_dict(self) -> dict[str, Any]:
@@ -92,21 +91,8 @@ def _plain(evaluations: list[Evaluation]) -> list[dict[str, Any]]:
     return [{name: getattr(evaluation, name) for name in _TOLD} for evaluation in evaluations]
 
 
-def _host() -> Any:
-    """The host's server; None in a script that only samples."""
-    return getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
-
-
-def _workflow(prompt_id: str) -> str:
-    """The id of the workflow that a running prompt was queued from, as the frontend saves it."""
-    host = _host()
-    running = host.prompt_queue.get_current_queue_volatile()[0] if host else []
-    extra = next((item[3] for item in running if item[1] == prompt_id), {})
-    return str(((extra.get("extra_pnginfo") or {}).get("workflow") or {}).get("id", ""))
-
-
 def _send(event: str, data: dict[str, Any]) -> None:
     """To the one tab that queued the prompt; without one nobody looks."""
-    host = _host()
+    host = executing.host()
     if host is not None and host.client_id is not None:
         host.send_sync(event, data, host.client_id)

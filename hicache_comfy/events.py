@@ -29,10 +29,11 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Ended:
-    """The run is over, or failed."""
+    """The run is over. finished: whether the sampler came to its end, and did not fail or was interrupted."""
 
     run: str
     report: RunReport
+    finished: bool
 
 
 Event = Started | Evaluated | Ended
@@ -51,8 +52,8 @@ class Teller:
     def evaluated(self, evaluation: Evaluation) -> None:
         self._tell(Evaluated(self.run, evaluation))
 
-    def ended(self, report: RunReport) -> None:
-        self._tell(Ended(self.run, report))
+    def ended(self, report: RunReport, finished: bool) -> None:
+        self._tell(Ended(self.run, report, finished))
 
     def _tell(self, event: Event) -> None:
         if self.listener is not None and not safely("on_event", self.listener, event):

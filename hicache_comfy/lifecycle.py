@@ -46,14 +46,17 @@ def sample_with_session(patch: Patch, executor: Any, *args: Any, **kwargs: Any) 
         WrappersMP.PREPARE_SAMPLING, KEY, prepare_sampling, guider.model_options, is_model_options=True
     )
     teller.started(run.session.total, run.session.plan)
+    finished = False
     try:
-        return executor(*call.args, **call.kwargs)
+        sampled = executor(*call.args, **call.kwargs)
+        finished = True
+        return sampled
     finally:
         guider.model_options = original
         run.shift = run.mask = None
         report = replace(run.session.finish(), bytes_announced=run.announced)
         _publish(patch, report)
-        teller.ended(report)
+        teller.ended(report, finished)
 
 
 def _start(patch: Patch, guider: Any, rule: SamplerRule, sigmas: list[float], timeline: Timeline) -> Run:

@@ -10,6 +10,7 @@ import comfy.samplers
 from comfy.model_patcher import ModelPatcher
 from comfy.model_sampling import CONST, ModelSamplingDiscreteFlow
 
+from . import executing
 from ._core import Preview, Settings, look_ahead, shown
 from .samplers import SamplerRule, rule_of
 
@@ -77,13 +78,18 @@ class _UnknownModel(ModelSamplingDiscreteFlow, CONST):
 
 
 _KEPT = 64
-_model_samplings: OrderedDict[str, Any] = OrderedDict()
+_ANY = ""  # workflow
+_model_samplings: OrderedDict[tuple[str, str], Any] = OrderedDict()
 
 
 def remember_model(node: str, model: ModelPatcher) -> None:
-    """Of the model that a Patch node got, what noise levels depend on."""
-    _model_samplings[node] = model.get_model_object("model_sampling")
-    _model_samplings.move_to_end(node)
+    """Of the model that a Patch node got, what noise levels depend on.
+
+    Also for a node of that id in any workflow: the host runs a node again only where something is new to it.
+    """
+    for key in {(executing.workflow(), node), (_ANY, node)}:
+        _model_samplings[key] = model.get_model_object("model_sampling")
+        _model_samplings.move_to_end(key)
     while len(_model_samplings) > _KEPT:
         _model_samplings.popitem(last=False)
 
@@ -98,9 +104,10 @@ class _Sampled:
         return getattr(self, name)
 
 
-def plan_ahead(settings: Settings, sampling: Sampling, node: str = "") -> Preview:
+def plan_ahead(settings: Settings, sampling: Sampling, node: str = "", workflow: str = _ANY) -> Preview:
     """The plan of a run that has not begun: that of its session, if the model went through this node last."""
-    model_sampling = _model_samplings.get(node) or _UnknownModel()
+    known = (_model_samplings.get((of, node)) for of in (workflow, _ANY))
+    model_sampling = next(filter(None, known), None) or _UnknownModel()
     return look_ahead(
         computing_all(settings) if sampling.rule.obstacle else settings,
         sampling.sigmas(model_sampling),

@@ -1,7 +1,8 @@
 """What the user chose: frozen, validated on construction, shared freely between runs and threads."""
 
+import hashlib
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import cast
 
 from .basis import BASES, MAX_ORDER
@@ -89,6 +90,12 @@ class Settings:
     def degree(self) -> int:
         """The order that the basis really uses."""
         return min(self.order, self.anchors - 1)
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for equal settings, also in another process: whole numbers written with a point are the same."""
+        values = tuple(float(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in astuple(self))
+        return hashlib.sha256(repr(values).encode()).hexdigest()[:16]
 
     @property
     def asks_for_every_step(self) -> bool:

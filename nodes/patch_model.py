@@ -122,6 +122,7 @@ class HiCachePatchModel(io.ComfyNode):
         if settings is not None and not isinstance(settings, Settings):  # a prompt may hold anything here
             raise TypeError(f"settings is {shown(settings)}: connect HiCache Settings, or nothing.")
         node = str(cls.hidden.unique_id) if cls.hidden else ""  # a script that calls the node has none
-        patched = attach(model, modes()[mode].settings(settings, speed, tolerance), on_event=partial(show, node))
+        chosen = modes()[mode].settings(settings, speed, tolerance)
+        patched = attach(model, chosen, on_event=partial(show, node, chosen.fingerprint))
         remember_model(node, model)
         return io.NodeOutput(patched)

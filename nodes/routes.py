@@ -17,6 +17,7 @@ from .settings import from_widgets
 
 _LONGEST = 16_384  # bytes of a question
 _MOST_WAITING = 64  # questions
+_MANY = 1000  # steps, of a run whose number of steps is not known
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
@@ -57,14 +58,30 @@ _planner = _Planner()
 
 
 def _plan(
-    mode: str, speed: float, tolerance: float, sampling: dict[str, Any], settings: Any = None, node: str = ""
+    mode: str,
+    speed: float,
+    tolerance: float,
+    sampling: dict[str, Any] | None,
+    settings: Any = None,
+    node: str = "",
+    workflow: str = "",
 ) -> dict[str, Any]:
+    """sampling: None where only the run tells how many steps there are; then there are bounds, and no total."""
     Settings(speed=speed, tolerance=tolerance)  # they are validated here whatever the mode uses of them
     offered = modes()
     if not isinstance(mode, str) or mode not in offered:
         raise ValueError(f"mode is {shown(mode)}: choose one of {', '.join(offered)}.")
-    chosen = None if settings is None else from_widgets(**settings)
-    return asdict(plan_ahead(offered[mode].settings(chosen, speed, tolerance), Sampling(**sampling), str(node)))
+    given = None if settings is None else from_widgets(**settings)
+    chosen = offered[mode].settings(given, speed, tolerance)
+    if sampling is None:
+        return {"total": None, "speedup": _bound(chosen), "message": "", "settings": chosen.fingerprint}
+    plan = plan_ahead(chosen, Sampling(**sampling), str(node), str(workflow))
+    return {**asdict(plan), "settings": chosen.fingerprint}
+
+
+def _bound(settings: Settings) -> float | None:
+    """By how much calls become fewer at most, in a run of many steps; None where the steps are listed."""
+    return None if settings.schedule == "listed" else _MANY / plan_ahead(settings, Sampling(_MANY)).fewest
 
 
 async def runs(request: web.Request) -> web.Response:

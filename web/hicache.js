@@ -3,13 +3,14 @@ import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { addReset } from "./settings.mjs";
 import { forgetPlans } from "./timeline/plan.mjs";
-import { anyQuiet, asSeenBy, keepAll, take } from "./timeline/runs.mjs";
+import { anyQuiet, asSeenBy, isLively, keepAll, take } from "./timeline/runs.mjs";
 import { addTimeline, refresh } from "./timeline/widget.mjs";
 
 const LOOK = 2000; // milliseconds
 const EVENTS = ["hicache.started", "hicache.evaluated", "hicache.ended"];
 
 let missed = false; // whether the server was away, which the frontend says; it is asked again
+let busy = false; // whether the server works, perhaps for another tab, which alone is told of its runs
 
 async function loadRuns() {
   const workflow = app.rootGraph?.id;
@@ -27,7 +28,13 @@ async function loadRuns() {
 app.registerExtension({
   name: "HiCache",
   setup() {
-    setInterval(() => (missed || anyQuiet(app.rootGraph?.id)) && loadRuns(), LOOK);
+    const look = () => missed || anyQuiet(app.rootGraph?.id) || (busy && !isLively());
+    setInterval(() => look() && loadRuns(), LOOK);
+    api.addEventListener("status", ({ detail }) => {
+      const before = busy;
+      busy = (detail?.exec_info?.queue_remaining ?? 0) > 0;
+      if (before && !busy) loadRuns();
+    });
     for (const event of EVENTS) {
       api.addEventListener(event, ({ detail }) => {
         if (event === "hicache.ended") forgetPlans(); // now the server knows the model

@@ -86,3 +86,9 @@ def test_listed_needs_a_list():
 def test_presets():
     assert presets.speed(2.5) == Settings(schedule="budget", speed=2.5)
     assert presets.adaptive(0.1) == Settings(schedule="adaptive", tolerance=0.1)
+
+
+def test_equal_settings_have_one_fingerprint_and_others_another():
+    assert Settings(speed=3, interval=3).fingerprint == Settings(speed=3.0, interval=3).fingerprint
+    others = [{}, {"speed": 3.0}, {"corrector": False}, {"steps": (0, 1)}, {"level": "stack"}]
+    assert len({Settings(**values).fingerprint for values in others}) == len(others)

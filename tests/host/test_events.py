@@ -20,6 +20,7 @@ def test_a_run_is_told_from_start_to_end(flux, job, events):
     first, *middle, last = events
     assert isinstance(first, Started)
     assert isinstance(last, Ended)
+    assert last.finished
     assert first.total == 16
     assert [event.evaluation for event in middle] == list(last.report.evaluations)
     assert {event.run for event in events} == {first.run}
@@ -47,6 +48,7 @@ def test_a_failed_run_ends(flux, job, events, network_calls):
     with network_calls.during(fail_at=3), pytest.raises(RuntimeError, match="the network failed"):
         sample(patched, job)
     assert isinstance(events[-1], Ended)
+    assert not events[-1].finished
 
 
 def test_a_failing_listener_is_asked_once_and_the_picture_stays(flux, job, caplog):

@@ -6,11 +6,12 @@ import pytest
 import torch
 from small_models import sampling
 
-from hicache_comfy import Sampling, attach, plan_ahead, remember_model
+from hicache_comfy import Sampling, attach, executing, plan_ahead, remember_model
 from hicache_comfy.events import Started
 from hicache_core import Settings, presets
 
 import nodes  # isort: skip
+from comfy_extras.nodes_model_advanced import ModelSamplingSD3  # isort: skip
 
 SPEED = presets.speed(2.5)
 
@@ -69,6 +70,16 @@ def test_a_model_not_seen_yet_counts_as_a_flow_model(flux):
     remember_model("7", flux)
     unseen, seen = plan_ahead(SPEED, Sampling(50), "8"), plan_ahead(SPEED, Sampling(50), "7")
     assert unseen.most == seen.most == 20
+
+
+def test_the_model_of_a_node_is_that_of_its_workflow(flux, monkeypatch):
+    """Ids of nodes are alike in most workflows; where a workflow is not known, the last model counts."""
+    (shifted,) = ModelSamplingSD3().patch(flux, shift=9.0)
+    for workflow, model in (("one", flux), ("two", shifted)):
+        monkeypatch.setattr(executing, "workflow", lambda workflow=workflow: workflow)
+        remember_model("7", model)
+    plans = {of: plan_ahead(SPEED, Sampling(50), "7", of) for of in ("one", "two", "another")}
+    assert plans["one"].computed != plans["two"].computed == plans["another"].computed
 
 
 def test_a_sampler_that_cannot_be_sped_up_computes_every_step():

@@ -58,6 +58,31 @@ def test_an_adaptive_plan_has_bounds(host):
 
 
 @pytest.mark.parametrize(
+    ("values", "speedup"),
+    [
+        ({}, 2.5),
+        ({"speed": 1.0}, 1.0),
+        ({"mode": "even intervals", "speed": 3.0}, pytest.approx(3.0, abs=0.01)),
+        ({"mode": "listed steps", "settings": {"steps": "0, 4"}}, None),
+    ],
+    ids=str,
+)
+def test_where_only_the_run_tells_the_steps_there_is_a_bound(host, values, speedup):
+    given = {"settings": {**host.defaults("HiCacheSettings"), **values.get("settings", {})}}
+    status, plan = ask(host, {**QUESTION, **values, **given, "sampling": None})
+    assert status == 200
+    assert (plan["total"], plan["speedup"]) == (None, speedup)
+
+
+def test_a_plan_says_whose_settings_it_is_of(host):
+    """A number may come with a point or without; how it is sampled does not count."""
+    same = [changed(speed=3), changed(speed=3.0), changed(speed=3, steps=20), {**changed(speed=3), "sampling": None}]
+    assert len({ask(host, question)[1]["settings"] for question in same}) == 1
+    others = [QUESTION, changed(speed=5), changed(mode="adaptive"), changed(tolerance=0.1)]
+    assert len({ask(host, question)[1]["settings"] for question in others}) == 4
+
+
+@pytest.mark.parametrize(
     ("body", "about"),
     [
         (changed(mode="fastest"), "mode is 'fastest': choose one of target speed"),
@@ -134,7 +159,13 @@ def test_the_tab_that_queued_a_run_is_told_of_it(told):
 def test_the_last_message_has_the_totals(told):
     _, messages, _ = told
     ended = [event["report"] for kind, event in messages if kind == "hicache.ended"]
-    assert [(report["calls"], report["forecasts"]) for report in ended] == [(5, 7)] * 6
+    assert [(report["calls"], report["forecasts"], report["finished"]) for report in ended] == [(5, 7, True)] * 6
+
+
+def test_a_run_says_whose_settings_it_had(host, told):
+    _, messages, kept = told
+    started = [event for kind, event in messages if kind == "hicache.started"]
+    assert {run["settings"] for run in (*started, *kept)} == {ask(host, QUESTION)[1]["settings"]}
 
 
 def test_a_tab_that_comes_later_finds_the_run(told):

@@ -1,8 +1,8 @@
 // Reads the graph: which samplers a Patch node leads to, and what is chosen there. Nothing here changes a node.
 import { app } from "../../../scripts/app.js";
 
-const FROM_OUTSIDE = -10; // the node that a subgraph's inputs come from
-const TO_OUTSIDE = -20; // the node that a subgraph's outputs lead to
+const FROM_OUTSIDE = "-10"; // the node that a subgraph's inputs come from; ids are texts or numbers, by the frontend's version
+const TO_OUTSIDE = "-20"; // the node that a subgraph's outputs lead to
 const [ACTIVE, MUTED] = [0, 2];
 export const BYPASSED = 4;
 const CARRIERS = ["MODEL", "GUIDER", "*"];
@@ -20,7 +20,7 @@ export function nodeAt(id) {
 }
 
 /** The subgraph nodes from the root to a graph, the outermost first; null if it is not in the open workflow. */
-function pathTo(graph, from = app.rootGraph, path = []) {
+export function pathTo(graph, from = app.rootGraph, path = []) {
   if (graph === from) return path;
   for (const node of from?.nodes ?? []) {
     const found = node.subgraph && pathTo(graph, node.subgraph, [...path, node]);
@@ -29,28 +29,36 @@ function pathTo(graph, from = app.rootGraph, path = []) {
   return null;
 }
 
-/** What is chosen at every sampler that the node's model reaches: {id, steps, ...}, steps undefined where unknown. */
-export function samplingsAfter(node) {
+/** Whether the node or a subgraph that it is in is bypassed or muted: the frontend changes no node inside. */
+export function isOff({ node, path }) {
+  return [...path, node].some((one) => one.mode === BYPASSED || one.mode === MUTED);
+}
+
+/** What the node's model reaches: every sampler with what is chosen there, {id, steps, ...} (steps undefined where
+    unknown), in the order of the way there; and whether another node of this kind comes first, which then counts. */
+export function reached(node) {
   const path = pathTo(node.graph);
-  if (!path) return [];
-  const found = new Map();
+  const found = { samplings: [], another: false };
+  if (!path) return found;
   const seen = new Set();
   const waiting = [...targets(node, 0, path)];
   while (waiting.length) {
-    const place = waiting.pop();
+    const place = waiting.shift();
     const id = executionId(place);
     if (seen.has(id) || place.node.mode === MUTED) continue;
     seen.add(id);
     const outputs = place.node.outputs ?? [];
-    const samples = place.node.mode !== BYPASSED && outputs.some((output) => output.type === "LATENT");
-    if (samples) found.set(id, { id, ...choices(place) });
-    else if (place.node.comfyClass !== node.comfyClass || place.node.mode === BYPASSED) {
+    const passedBy = place.node.mode === BYPASSED;
+    if (!passedBy && place.node.comfyClass === node.comfyClass) found.another = true;
+    else if (!passedBy && outputs.some((output) => output.type === "LATENT")) {
+      found.samplings.push({ id, ...choices(place) });
+    } else {
       outputs.forEach((output, slot) => {
         if (CARRIERS.includes(output.type)) waiting.push(...targets(place.node, slot, place.path));
       });
     }
   }
-  return [...found.values()];
+  return found;
 }
 
 /** The widgets of the HiCache Settings node at an input, as the server names them; null without one. */
@@ -72,13 +80,15 @@ export function valueOf(place, name) {
     : undefined;
 }
 
-function executionId({ node, path }) {
+export function executionId({ node, path }) {
   return [...path, node].map((part) => part.id).join(":");
 }
 
+/** Noise levels are known where a node makes them of the name of a scheduler, as the host's own samplers do. */
 function choices(place) {
   const sigmas = source(place, "sigmas");
   const scheduler = sigmas?.node ? sigmas : place;
+  if (!scheduler.node.widgets?.some((widget) => widget.name === "scheduler")) return {};
   const sampler = source(place, "sampler");
   const read = (name) =>
     valueOf(scheduler, name) ?? valueOf(place, name) ?? (sampler?.node && valueOf(sampler, name)) ?? undefined;
@@ -92,7 +102,7 @@ function* targets(node, slot, path) {
 
 function* ends(link, graph, path) {
   if (!link) return;
-  if (link.target_id === TO_OUTSIDE) {
+  if (String(link.target_id) === TO_OUTSIDE) {
     if (path.length) yield* targets(path.at(-1), link.target_slot, path.slice(0, -1));
     return;
   }
@@ -100,6 +110,11 @@ function* ends(link, graph, path) {
   if (!node) return;
   if (!node.subgraph) {
     yield { node, path };
+    return;
+  }
+  if (node.mode === MUTED) return;
+  if (node.mode === BYPASSED) {
+    for (const [slot, output] of node.outputs.entries()) if (output.type === link.type) yield* targets(node, slot, path);
     return;
   }
   for (const id of node.subgraph.inputs[link.target_slot]?.linkIds ?? []) {
@@ -115,7 +130,7 @@ function source({ node, path }, name) {
 
 function start(link, graph, path) {
   if (!link) return null;
-  if (link.origin_id === FROM_OUTSIDE) return outside(path.at(-1), link.origin_slot, path.slice(0, -1));
+  if (String(link.origin_id) === FROM_OUTSIDE) return outside(path.at(-1), link.origin_slot, path.slice(0, -1));
   const node = graph.getNodeById(link.origin_id);
   if (node?.subgraph) {
     const inner = node.subgraph.outputs[link.origin_slot]?.linkIds?.[0];

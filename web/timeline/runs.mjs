@@ -6,7 +6,8 @@ const KEPT = 64;
 const QUIET = 2000; // milliseconds without news, after which a run that goes on is asked for
 const runs = new Map();
 
-/** A whole run as the server keeps it; the newest of a node and a sampler replaces the one before. */
+/** A whole run as the server keeps it; the newest of a node and a sampler replaces the one before. ``question``, which
+    the timeline finds out, is what was asked for where the run is the answer. */
 export function keep(run) {
   const known = runs.get(run.run);
   if (known && known.evaluations.length > run.evaluations.length) {
@@ -16,7 +17,8 @@ export function keep(run) {
   for (const [id, other] of runs) {
     if (["workflow", "node", "sampler"].every((name) => other[name] === run[name])) runs.delete(id);
   }
-  runs.set(run.run, { ...run, evaluations: [...run.evaluations], heard: performance.now() });
+  const question = known?.question;
+  runs.set(run.run, { ...run, question, evaluations: [...run.evaluations], heard: performance.now() });
   while (runs.size > KEPT) runs.delete(runs.keys().next().value);
 }
 
@@ -48,10 +50,20 @@ export function anyQuiet(workflow) {
   return [...runs.values()].some((run) => run.workflow === workflow && !run.report && run.heard < before);
 }
 
-/** The runs that a node of the open workflow shows, the latest last. A node in a subgraph may stand for several. */
+/** Whether there has been news of any run within the last moments. */
+export function isLively() {
+  const before = performance.now() - QUIET;
+  return [...runs.values()].some((run) => run.heard >= before);
+}
+
+/** The runs that a node of the open workflow shows, the latest last, as long as their sampler is there. A node in a
+    subgraph may stand for several. */
 export function asSeenBy(node) {
   const workflow = app.rootGraph?.id;
   return [...runs.values()].filter(
-    (run) => (!run.workflow || run.workflow === String(workflow)) && nodeAt(run.node) === node,
+    (run) =>
+      (!run.workflow || run.workflow === String(workflow)) &&
+      nodeAt(run.node) === node &&
+      (!run.sampler || nodeAt(run.sampler)),
   );
 }

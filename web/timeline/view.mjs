@@ -7,6 +7,7 @@ const RANK = { forecast: 0, computed: 1, refused: 2 };
 export function planned(plan) {
   const say = words();
   if (plan.error) return { ...nothing(say.refused()), note: plan.error, warns: true };
+  if (plan.total === null) return { ...nothing(say.unknown()), aside: plan.speedup ? say.atMost(plan.speedup) : "" };
   const computed = new Set(plan.computed);
   const open = plan.fewest === plan.most ? "forecast" : "open";
   const cells = Array.from({ length: plan.total }, (_, step) => ({ kind: computed.has(step) ? "computed" : open }));
@@ -51,12 +52,11 @@ function hint(say, step, cell) {
 
 function over(say, cells, { report }, totals) {
   const evaluations = report.calls + report.forecasts;
-  const stopped = totals.done < totals.total;
   const cost = { speedup: report.speedup_seconds, saved: report.seconds_saved, bytes: report.bytes_held, device: report.device };
-  const gain = cost.saved > 0 ? say.saved(cost) : say.slower(cost);
+  const gain = report.forecasts && cost.saved > 0 ? say.saved(cost) : say.slower(cost);
   return {
     cells,
-    title: stopped ? say.stopped(totals) : say.ended({ calls: report.calls, evaluations }),
+    title: report.finished ? say.ended({ calls: report.calls, evaluations }) : say.stopped(totals),
     aside: report.calls ? `${report.speedup_calls.toFixed(1)}×` : "",
     note: report.messages[0] ?? gain,
     hint: [gain, ...report.messages].join("\n"),

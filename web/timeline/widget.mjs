@@ -1,12 +1,14 @@
 // The timeline as a widget of a node: state lives in runs.mjs and plan.mjs, so that it may be made anew at any time.
 import { app } from "../../../scripts/app.js";
-import { BYPASSED } from "./graph.mjs";
-import { planOf, questions } from "./plan.mjs";
+import { fold } from "../fold.mjs";
+import { isOff, pathTo } from "./graph.mjs";
+import { asked, planOf } from "./plan.mjs";
 import { cellAt, HEIGHT as STRIP, paint } from "./paint.mjs";
 import { nothing, planned, ran } from "./view.mjs";
 import { words } from "../words.mjs";
 
 const HEIGHT = 82; // CSS pixels
+const NONE = "none"; // the question of a run that began where no sampler was found
 const LOOK = 500; // milliseconds between two looks at what the widgets say
 const shown = new Set(); // the timelines of nodes that are in a graph
 let looking = 0;
@@ -19,7 +21,7 @@ const INSIDE = `
     div { display: flex; gap: 8px; height: 16px; color: var(--input-text, #ddd); white-space: nowrap; }
     .title { flex: 1; overflow: hidden; text-overflow: ellipsis; }
     .aside.clickable { cursor: pointer; text-decoration: underline dotted; }
-    .note { color: var(--descrip-text, #999); font-size: 11px; }
+    .note { font-size: 11px; }
     .note span { overflow: hidden; text-overflow: ellipsis; }
     .warns { color: #f59e0b; }
     canvas { display: block; width: 100%; height: ${STRIP}px; margin: 1px 0; }
@@ -41,7 +43,7 @@ export function addTimeline(node, runs) {
     setValue: () => {},
   });
   widget.serialize = false; // options.serialize keeps it out of the prompt, this out of the workflow
-  for (const one of node.widgets) if (one.options?.advanced) one.advanced = true; // folds in the classic renderer too
+  fold(node);
   node.setSize([Math.max(node.size[0], 260), Math.max(node.size[1], node.computeSize()[1])]);
   chain(node, "onAdded", () => show(timeline));
   chain(node, "onRemoved", () => hide(timeline));
@@ -63,14 +65,27 @@ function chain(node, name, then) {
 
 function show(timeline) {
   shown.add(timeline);
-  looking ||= setInterval(() => document.hidden || shown.forEach((one) => one.update(false)), LOOK);
+  looking ||= setInterval(() => document.hidden || shown.forEach(look), LOOK);
   timeline.start();
+}
+
+/** Loading another workflow tells the nodes of the root that they go, and those in subgraphs nothing. */
+function look(timeline) {
+  const before = timeline.isAway;
+  timeline.isAway = !pathTo(timeline.node.graph);
+  if (before && timeline.isAway) hide(timeline);
+  else timeline.update(false);
 }
 
 function hide(timeline) {
   shown.delete(timeline);
   timeline.stop();
   if (!shown.size) looking = clearInterval(looking) ?? 0;
+}
+
+/** Whether a run had the settings and the number of steps that are asked for now. */
+function answers(run, plan) {
+  return run.settings === plan.settings && (plan.total === null || plan.total === run.total);
 }
 
 class Timeline {
@@ -80,6 +95,8 @@ class Timeline {
     this.chosen = null; // the sampler that the artist picked, of several
     this.now = null; // the sampler that is shown
     this.samplers = [];
+    this.isAway = false; // from the open workflow
+    this.again = () => this.update(true);
     this.view = nothing("");
     this.root = document.createElement("div");
     this.root.className = "hicache-timeline";
@@ -106,41 +123,45 @@ class Timeline {
 
   /** Looks at the widgets and at the runs; draws if anything is new. */
   update(news) {
-    const asked = questions(this.node);
+    const { questions, another } = asked(this.node);
+    const off = isOff({ node: this.node, path: pathTo(this.node.graph) ?? [] });
     const say = words();
-    const look = JSON.stringify([asked, this.node.mode, this.chosen, say.actions]);
+    const look = JSON.stringify([questions, another, off, this.chosen, say.actions]);
     if (!news && look === this.look) return;
     this.look = look;
-    this.view = this.#see(asked, say);
+    this.view = off ? nothing(say.bypassed()) : this.#see(questions, another, say);
     this.#write();
     this.#schedule();
   }
 
-  #see(asked, say) {
+  #see(questions, another, say) {
     const runs = this.runs();
-    const now = this.chosen ?? runs.at(-1)?.sampler ?? asked[0]?.sampler;
+    this.samplers = [...new Set([...questions, ...runs].map((one) => one.sampler))];
+    if (!this.samplers.includes(this.chosen)) this.chosen = null;
+    const now = this.chosen ?? runs.at(-1)?.sampler ?? questions[0]?.sampler;
     if (now !== this.now) this.view = nothing(""); // or it would stand for this one until its plan is here
     this.now = now;
-    this.samplers = [...new Set([...asked, ...runs].map((one) => one.sampler))];
-    if (this.node.mode === BYPASSED) return nothing(say.bypassed());
-    const view = this.#of(
-      say,
-      asked.find((one) => one.sampler === now),
-      runs.findLast((run) => run.sampler === now),
-    );
+    const question = questions.find((one) => one.sampler === now)?.question;
+    const run = runs.findLast((one) => one.sampler === now);
+    const view = question ? this.#of(question, run) : this.#unasked(run, another, say);
     const several = this.samplers.length > 1;
     return several ? { ...view, aside: say.sampler(this.samplers.indexOf(now) + 1, this.samplers.length) } : view;
   }
 
-  /** The run while it goes on, and after it until something is changed; else the plan. */
-  #of(say, asked, run) {
-    const question = asked?.question ?? "none";
-    if (run?.report) run.question ??= question;
+  /** The run while it goes on, and after it as long as it is what is asked for; else the plan. */
+  #of(question, run) {
+    const plan = planOf(question, this.again);
+    if (plan && run && !run.question && answers(run, plan)) run.question = question;
     if (run && (!run.report || run.question === question)) return ran(run);
-    if (!asked) return nothing(say.unconnected());
-    if (!asked.question) return run ? ran(run) : nothing(say.unknown());
-    const plan = planOf(asked.question, () => this.update(true));
-    return plan ? planned(plan) : this.view;
+    if (plan) return planned(plan);
+    return run && !run.question ? ran(run) : this.view;
+  }
+
+  /** Where no sampler is found that the model goes to. */
+  #unasked(run, another, say) {
+    if (run && !run.report) run.question = NONE;
+    if (run?.question === NONE) return ran(run);
+    return nothing(another ? say.superseded() : say.unconnected());
   }
 
   #next() {
