@@ -27,7 +27,7 @@ FULL: tuple[Shape, ...] = ((1, 4096, 3072), (1, 14040, 1536), (1, 16, 128, 128))
 SMALL: tuple[Shape, ...] = ((1, 4096, 768), (1, 16, 128, 128))
 WEIGHTS = {1: [1.0], 2: [-1.3, 2.3], 3: [0.7, -2.0, 2.3], 10: [0.1] * 9 + [0.2]}
 SETS = 4  # of inputs, so that none is still in a cache
-REPEATS = 40
+REPEATS = {True: 40, False: 20}  # on a GPU, on a CPU
 ASLEEP = 4_000_000  # cycles, 2 ms: longer than it takes to queue any of the ways
 CHUNK = 1 << 17  # numbers, half a megabyte in float32
 
@@ -145,7 +145,7 @@ def _time(work: Callable[[int], Any]) -> float:
     """Median milliseconds, after a round through all sets."""
     for k in range(SETS):
         work(k)
-    return median(_once(work, k % SETS) for k in range(REPEATS))
+    return median(_once(work, k % SETS) for k in range(REPEATS[timed.on_cuda()]))
 
 
 def _once(work: Callable[[int], Any], k: int) -> float:

@@ -190,6 +190,19 @@ def test_the_way_of_a_gpu_leads_to_its_pages(monkeypatch, measured):
     assert "the GPU is Pretended GPU" in text
 
 
+def test_waits_that_cannot_be_counted_cost_nothing_else(monkeypatch, measured):
+    import gpu
+
+    pretend_there_is_a_gpu(monkeypatch)
+    monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", lambda mode: 1 / 0)
+    monkeypatch.setattr(gpu, "DECIDING", [gpu.BASE])
+    monkeypatch.setattr(gpu, "OTHERS", [])
+    data, page = measured("--rounds", "2")
+    (subject,) = data["subjects"].values()
+    assert len(subject["methods"][gpu.BASE]) == 2
+    assert "waits, stack, speed 2: division by zero" in page
+
+
 @pytest.mark.parametrize("count", [1, 3, 8])
 def test_the_kernel_is_one_that_torch_can_read(count):
     import sums
