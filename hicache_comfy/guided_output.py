@@ -26,10 +26,13 @@ def predict_noise(executor: Any, *args: Any, **kwargs: Any) -> Tensor:
 
 
 def _corrected(run: Run, x: Tensor, denoised: Tensor, was_forecast: bool) -> Tensor:
-    addition = run.session.correct(run.direction(x, denoised), was_forecast)
+    if was_forecast:
+        run.session.follow(x, denoised)
+        return denoised
+    addition = run.session.correct(run.direction(x, denoised))
     if addition is None:
         return denoised
-    shift = addition.mul_(run.session.sigma)
+    shift = run.sampled(addition).mul_(run.session.sigma)
     corrected = denoised - shift
     run.shift = None if run.session.ends_here else shift
     run.session.corrected()

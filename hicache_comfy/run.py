@@ -29,8 +29,11 @@ class Run:
 
     def direction(self, x: Tensor, denoised: Tensor) -> Tensor:
         """(x - denoised) / sigma, 0 where the latent is not sampled."""
-        direction = (x - denoised).div_(self.session.sigma)
-        return direction if self.mask is None else direction.mul_(self.mask)
+        return self.sampled((x - denoised).div_(self.session.sigma))
+
+    def sampled(self, ours: Tensor) -> Tensor:
+        """The same tensor, made 0 where the latent is not sampled."""
+        return ours if self.mask is None else ours.mul_(self.mask)
 
     def preview(self, callback: Callable[..., Any] | None) -> Callable[..., Any] | None:
         """The step callback, shown the denoised image as it was before the corrector."""

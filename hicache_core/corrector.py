@@ -43,11 +43,14 @@ class DriftCorrector:
         held = (self._moved, *(direction for _, direction in self._anchors))
         return tuple(tensor for tensor in held if tensor is not None)
 
-    def forecast(self, step: int, direction: Tensor) -> None:
-        """Note the direction that ``step`` takes instead of a computed one."""
+    def forecast(self, step: int, x: Tensor, denoised: Tensor, sigma: float) -> None:
+        """Note that ``step`` goes along (x - denoised) / sigma, which was forecast."""
         move = self._move(step)
         self._moves.append((step, move))
-        self._moved = direction * move if self._moved is None else self._moved.add_(direction, alpha=move)
+        if self._moved is None:
+            self._moved = (x - denoised).mul_(move / sigma)
+        else:  # two passes, and no memory for the direction
+            self._moved.add_(x, alpha=move / sigma).sub_(denoised, alpha=move / sigma)
 
     def computed(self, step: int, direction: Tensor, trend: Trend = FULL) -> Tensor | None:
         """What to add to the computed direction (B, ...) of ``step``, None if nothing was forecast since the last one.

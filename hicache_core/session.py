@@ -193,23 +193,24 @@ class Session:
         return held, directions * direction
 
     def wants_direction(self, was_forecast: bool) -> bool:
-        """Whether ``correct`` has anything to do with the direction of this evaluation."""
+        """Whether ``follow``, or else ``correct``, has anything to do with the direction of this evaluation."""
         if was_forecast:
             return self._corrector is not None
         if self._corrector is not None and self._corrector.pending:
             return True
         return self.wants_anchors and (self._corrector is not None or self._trust is not None)
 
-    def correct(self, direction: Tensor, was_forecast: bool) -> Tensor | None:
+    def follow(self, x: Tensor, denoised: Tensor) -> None:
+        """Note where the sampler goes, after guidance, with a denoised image of which any part was forecast."""
+        if self._corrector is not None:
+            self._corrector.forecast(self._step, x, denoised, self.sigma)
+
+    def correct(self, direction: Tensor) -> Tensor | None:
         """What to add to the guided direction that the sampler just got, None if there is nothing to undo.
 
-        direction: (x - denoised) / sigma after guidance; it becomes the session's own.
-        was_forecast: whether any part of it was forecast.
+        direction: (x - denoised) / sigma after guidance, all of it computed; it becomes the session's own. Where it is
+        0 because the latent is not sampled, what is returned means nothing.
         """
-        if was_forecast:
-            if self._corrector is not None:
-                self._corrector.forecast(self._step, direction)
-            return None
         if self._trust is not None:
             self._trust.computed(self._position, direction)
         if self._corrector is None:

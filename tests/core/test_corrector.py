@@ -28,10 +28,16 @@ def test_a_computed_step_undoes_the_drift_of_reused_directions(computed):
             got = got + move * (direction(k) + pull + (0.0 if addition is None else addition))
             assert torch.allclose(got, true + move * direction(k), atol=1e-6)
         else:
-            corrector.forecast(k, last["direction"])
+            corrector.forecast(k, *along(k, last["direction"]))
             got = got + move * last["direction"]
         true = true + move * direction(k)
     assert not corrector.pending
+
+
+def along(step, direction):
+    """x, denoised and sigma of a sampler that goes along this direction."""
+    x = torch.tensor([0.5, 0.25])
+    return x, x - SIGMAS[step] * direction, SIGMAS[step]
 
 
 def test_there_is_nothing_to_undo_without_forecasts():
@@ -42,7 +48,7 @@ def test_there_is_nothing_to_undo_without_forecasts():
 
 def test_a_forecast_before_any_computed_step_cannot_be_undone():
     corrector = DriftCorrector(SIGMAS)
-    corrector.forecast(0, direction(0))
+    corrector.forecast(0, *along(0, direction(0)))
     assert corrector.computed(1, direction(1)) is None
     assert not corrector.pending
 
@@ -50,16 +56,28 @@ def test_a_forecast_before_any_computed_step_cannot_be_undone():
 def test_what_is_handed_in_is_not_written_to():
     corrector, given = DriftCorrector(SIGMAS), [direction(k) for k in range(4)]
     corrector.computed(0, given[0])
-    corrector.forecast(1, given[1])
-    corrector.forecast(2, given[2])
+    taken = [along(1, given[1]), along(2, given[2])]
+    corrector.forecast(1, *taken[0])
+    corrector.forecast(2, *taken[1])
     corrector.computed(3, given[3])
     assert all(torch.equal(tensor, direction(k)) for k, tensor in enumerate(given))
+    for k, (x, denoised, _) in enumerate(taken, 1):
+        assert all(map(torch.equal, (x, denoised), along(k, direction(k))))
+
+
+def test_forecast_directions_add_up():
+    corrector = DriftCorrector(SIGMAS)
+    for k in range(4):
+        corrector.forecast(k, *along(k, direction(k)))
+    expected = sum((SIGMAS[k + 1] - SIGMAS[k]) * direction(k) for k in range(4))
+    (moved,) = corrector.tensors
+    assert torch.allclose(moved, expected, atol=1e-6)
 
 
 def test_a_step_that_does_not_move_is_not_corrected():
     corrector = DriftCorrector([1.0, 0.8, 0.6, 0.6, 0.4, 0.0])
     corrector.computed(0, direction(0))
-    corrector.forecast(1, direction(1))
+    corrector.forecast(1, *along(1, direction(1)))
     assert corrector.computed(2, direction(2)) is None
 
 
@@ -67,7 +85,7 @@ def test_bytes_held():
     corrector = DriftCorrector(SIGMAS)
     assert corrector.tensors == ()
     corrector.computed(0, direction(0))
-    corrector.forecast(1, direction(1))
+    corrector.forecast(1, *along(1, direction(1)))
     assert sum(t.nbytes for t in corrector.tensors) == 2 * 2 * 4
 
 
@@ -96,6 +114,9 @@ def test_the_last_computed_step_makes_up_for_a_gap_of_any_length(last):
         forecast = session.forecast(key, {0: "same"}) is not None
         if not forecast and session.wants_anchors:
             session.record(key, {0: ("same", {OUTPUT: direction(k)[None]})})
-        if session.wants_direction(forecast) and session.correct(direction(k)[None], forecast) is not None:
-            corrected.append(k)
+        if session.wants_direction(forecast):
+            if forecast:
+                session.follow(direction(k)[None] * sigma, torch.zeros(1, 2))
+            elif session.correct(direction(k)[None]) is not None:
+                corrected.append(k)
     assert corrected == [k for k in (3, 5, last) if k != last or last == 7]

@@ -304,7 +304,10 @@ def test_a_run_of_anything_gives_finite_forecasts_and_stays_within_its_bytes(set
             session.make_room(key, [0])
             session.record(key, {0: (what == "other conditions", {OUTPUT: output.clone()})})
         if session.wants_direction(series is not None):
-            session.correct(output, series is not None)
+            if series is None:
+                session.correct(output)
+            else:
+                session.follow(output * sigma, torch.zeros_like(output))
     report = session.finish()
     assert report.calls + report.forecasts == len(report.evaluations) == len(sigmas[:-1])
     assert report.bytes_held <= most or not same

@@ -32,6 +32,14 @@ def evaluate(session, sigma, network=line, call="main", signature=SHAPE):
     return output, True
 
 
+def go_on(session, direction, was_forecast):
+    """The sampler goes along this direction."""
+    if was_forecast:
+        session.follow(direction * session.sigma, torch.zeros_like(direction))
+    else:
+        session.correct(direction.clone())
+
+
 def run(session, network=line, **how):
     return [evaluate(session, sigma, network, **how) for sigma in SIGMAS[:-1]]
 
@@ -326,7 +334,7 @@ def test_the_most_that_will_be_held_is_what_is_held(settings, corrector, stabili
         forecasts = session.forecasts
         output, _ = evaluate(session, sigma)
         if session.wants_direction(session.forecasts > forecasts):
-            session.correct(output.clone(), session.forecasts > forecasts)
+            go_on(session, output, session.forecasts > forecasts)
     assert session.finish().bytes_held == most
 
 
@@ -358,7 +366,7 @@ def test_after_giving_up_nothing_is_kept_and_everything_computed():
     session = Session(Settings(schedule="interval", interval=3), SIGMAS, correct_drift=True)
     for sigma in SIGMAS[:5]:
         output, ran = evaluate(session, sigma)
-        session.correct(output.clone(), not ran)
+        go_on(session, output, not ran)
     assert session.give_up()
     assert session._nbytes() == 0
     assert not session.wants_anchors

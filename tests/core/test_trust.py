@@ -107,10 +107,10 @@ def zigzag(settings):
         if series is None:
             sign = -sign
             session.record(key, {0: ("same", {OUTPUT: torch.full((1, 3), sign)})})
+            if session.wants_direction(was_forecast=False):
+                session.correct(torch.full((1, 3), sign))
         else:
             forecasts.append(float(series[0].combine(OUTPUT)[0, 0]))
-        if session.wants_direction(series is not None):
-            session.correct(torch.full((1, 3), sign), was_forecast=series is not None)
     return forecasts
 
 
