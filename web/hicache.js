@@ -25,6 +25,14 @@ async function loadRuns() {
   }
 }
 
+for (const event of EVENTS) {
+  api.addEventListener(event, ({ detail }) => {
+    if (event === "hicache.ended") forgetPlans(); // now the server knows the model
+    if (take(event, detail)) refresh();
+    else loadRuns(); // of a run that this page has not seen begin, or with a gap
+  });
+}
+
 app.registerExtension({
   name: "HiCache",
   setup() {
@@ -35,13 +43,6 @@ app.registerExtension({
       busy = (detail?.exec_info?.queue_remaining ?? 0) > 0;
       if (before && !busy) loadRuns();
     });
-    for (const event of EVENTS) {
-      api.addEventListener(event, ({ detail }) => {
-        if (event === "hicache.ended") forgetPlans(); // now the server knows the model
-        if (take(event, detail)) refresh();
-        else loadRuns(); // of a run that this page has not seen begin, or with a gap
-      });
-    }
   },
   nodeCreated(node) {
     if (node.comfyClass === "HiCachePatchModel") addTimeline(node, () => asSeenBy(node));

@@ -6,7 +6,7 @@ import urllib.parse
 import urllib.request
 
 import pytest
-from frontend.timeline import ROOT, label, wait_for
+from frontend.timeline import ROOT, wait_for
 from PIL import Image, ImageChops
 
 pytestmark = pytest.mark.browser
@@ -31,6 +31,8 @@ OTHERS = {  # a value for every widget that is not its default
         "cache_device": "cpu",
         "max_gap": 5,
     },
+    "HiCacheReport": {"scale": 1},
+    "HiCacheCompare": {"amplify": 4.0},
 }
 
 
@@ -130,6 +132,13 @@ def test_added_from_the_search_and_connected_by_hand(small):
     wait_for(small, "20 of 50 steps computed · about 2.5×")
 
 
+@pytest.mark.parametrize("name", ["HiCache Settings", "HiCache Report", "HiCache Compare"])
+def test_every_node_is_found_by_the_search(small, name):
+    lowest = small.evaluate("() => Math.max(...app.graph.nodes.map(n => n.pos[1] + n.size[1]))")
+    small.search(name, 100, lowest + 150)
+    assert small.evaluate(f"() => app.graph.nodes.some(n => n.type === '{name.replace(' ', '')}')")
+
+
 def test_the_slider_moves_the_plan(small):
     wait_for(small, "20 of 50 steps computed")
     speed = move_slider(small, 4.0 / 9.0)
@@ -155,8 +164,7 @@ def test_undo_and_redo(small):
 def test_undo_brings_a_removed_node_back_with_what_it_showed(small):
     small.queue()
     small.wait_until_idle()
-    ran = label(small)
-    assert ran.startswith("20 of 50 computed")
+    ran = wait_for(small, "20 of 50 computed")
     small.page.mouse.click(*small.empty_place())
     small.evaluate("() => app.canvas.selectItems([patchNode()])")
     press(small, "Delete")
@@ -205,9 +213,12 @@ def test_bypassed_the_picture_is_that_of_the_full_run(small):
 def test_every_widget_comes_back_from_a_saved_file(small, tmp_path):
     small.evaluate(
         """() => {
-          const node = LiteGraph.createNode('HiCacheSettings');
-          app.graph.add(node);
-          node.connect(0, patchNode(), 'settings');
+          const add = type => app.graph.add(LiteGraph.createNode(type)) ?? app.graph.nodes.find(n => n.type === type);
+          add('HiCacheSettings').connect(0, patchNode(), 'settings');
+          const [report, compare] = [add('HiCacheReport'), add('HiCacheCompare')];
+          patchNode().connect(0, report, 'model');
+          app.graph.nodes.find(n => n.type === 'KSampler').connect(0, report, 'samples');
+          for (const input of [0, 1]) app.graph.nodes.find(n => n.type === 'VAEDecode').connect(0, compare, input);
         }"""
     )
     for kind, values in OTHERS.items():

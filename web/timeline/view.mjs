@@ -57,7 +57,7 @@ function over(say, cells, { report }, totals) {
   return {
     cells,
     title: report.finished ? say.ended({ calls: report.calls, evaluations }) : say.stopped(totals),
-    aside: report.calls ? `${report.speedup_calls.toFixed(1)}×` : "",
+    aside: report.forecasts ? say.fewer(report.speedup_calls) : "",
     note: report.messages[0] ?? gain,
     hint: [gain, ...report.messages].join("\n"),
     warns: report.messages.length > 0,
