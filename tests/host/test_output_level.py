@@ -10,7 +10,7 @@ import torch
 from small_models import sampling
 from small_models.sampling import conditioning, sample
 
-from hicache_comfy import attach, last_report
+from hicache_comfy import attach, guided_output, last_report
 from hicache_comfy.samplers import SAMPLERS, rule_of
 from hicache_core import Session, Settings, presets
 
@@ -176,19 +176,27 @@ def test_a_run_in_two_parts_is_two_runs_of_their_own_steps(flux, job):
 
 
 def test_what_a_mask_keeps_has_no_say_in_how_the_rest_is_corrected(flux, job, monkeypatch):
-    latent, seen = sample(flux, job), []
+    latent, directions, shifts = sample(flux, job), [], []
     mask = torch.zeros(1, 1, 16, 16)
     mask[..., 8:] = 1.0
-    correct = Session.correct
+    correct, corrected = Session.correct, guided_output._corrected
 
-    def watch(self, direction, was_forecast):
-        seen.append(direction.clone())
-        return correct(self, direction, was_forecast)
+    def watch(self, direction):
+        directions.append(direction.clone())
+        return correct(self, direction)
+
+    def look(run, x, denoised, was_forecast):
+        result = corrected(run, x, denoised, was_forecast)
+        shifts.extend([] if result is denoised else [denoised - result])
+        return result
 
     monkeypatch.setattr(Session, "correct", watch)
+    monkeypatch.setattr(guided_output, "_corrected", look)
     guided(attach(flux, presets.speed(2.0)), job, conditioning(job.caption), latent=latent, denoise_mask=mask)
-    assert len(seen) > job.steps // 2
-    assert all(not d[..., :8].any() and d[..., 8:].all() for d in seen)
+    assert min(len(directions), len(shifts)) > job.steps // 4
+    assert all(not t[..., :8].any() for t in (*directions, *shifts))
+    assert all(d[..., 8:].all() for d in directions)
+    assert all(s[..., 8:].any() for s in shifts)
 
 
 def test_an_extra_call_at_the_same_noise_level_has_a_history_of_its_own(flux, job):
