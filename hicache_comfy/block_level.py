@@ -4,7 +4,6 @@ The sampler's thread decides and prepares a ``Plan``. Calls of the network, poss
 their own, only read it, and write what they compute to places of their own condition.
 """
 
-import inspect
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from ._core import Series, Session
 from .architectures import Architecture, architecture_of
 from .block_call import BlockCall, Plan, branches_of
 from .block_patches import PATCHES
-from .conditions import Branch, signatures_by_condition
+from .conditions import Branch, signature_of, signatures_by_condition
 from .output_level import OutputLevel
 from .patch import KEY
 
@@ -87,7 +86,7 @@ class BlockLevel:
 
 def apply_model(executor: Any, *args: Any, **kwargs: Any) -> Tensor:
     """APPLY_MODEL wrapper, on any thread: puts our patches around the blocks of this one call."""
-    call = inspect.signature(executor.original).bind(*args, **kwargs)
+    call = signature_of(executor.original).bind(*args, **kwargs)
     options = call.arguments.get("transformer_options") or {}
     plan = getattr(getattr(options.get(KEY), "level", None), "plan", None)
     network = executor.class_obj.diffusion_model

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Hashable, Iterator
 from functools import lru_cache
+from types import MethodType
 from typing import Any
 
 import numpy as np
@@ -62,13 +63,18 @@ def replay_keyframes(model: Any, conds: Conds, sigma: float, timestep: Tensor, m
 def replay_state_callbacks(model: Any, timestep: Tensor, model_options: dict[str, Any]) -> None:
     """Tell patches the noise level, as the host does at every evaluation; older hosts do not pass the model options."""
     patcher, arguments = model.current_patcher, (timestep, model_options)
-    patcher.prepare_state(*arguments[: _parameters(type(patcher).prepare_state) - 1])
+    patcher.prepare_state(*arguments[: len(signature_of(patcher.prepare_state).parameters)])
+
+
+def signature_of(function: Callable[..., Any]) -> inspect.Signature:
+    """What it takes. A method's is kept: looking is slow beside the little that a forecast step does."""
+    return _of_method(function.__func__) if isinstance(function, MethodType) else inspect.signature(function)
 
 
 @lru_cache(maxsize=8)
-def _parameters(function: Callable[..., Any]) -> int:
-    """Cached: looking is slow beside the little that a forecast step does."""
-    return len(inspect.signature(function).parameters)
+def _of_method(function: Callable[..., Any]) -> inspect.Signature:
+    """By the function of the class, so that no object is kept alive."""
+    return inspect.signature(MethodType(function, object()))
 
 
 def _is_active(cond: Cond, sigma: float) -> bool:

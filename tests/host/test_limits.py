@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tracemalloc
+import weakref
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from tiny_models.rows import flux as flux_rows
 from torch.overrides import TorchFunctionMode
 
 from hicache_comfy import attach, last_report
+from hicache_comfy.conditions import signature_of
 from hicache_core import LEVELS, presets
 
 ROOT = Path(__file__).parents[2]
@@ -126,6 +128,23 @@ def test_output_keeps_less_than_10_mb_for_a_picture_of_1024_pixels(cfg):
     tiny.sample(patched, row, steps=8, cfg=cfg)
     report = last_report(patched)
     assert 0 < report.bytes_announced == report.bytes_held < 10_000_000
+
+
+class Patcher:
+    def prepare(self, timestep, model_options=None):
+        pass
+
+
+def test_the_signature_of_a_method_is_looked_at_once_for_all_objects_and_keeps_none_alive():
+    first, second = Patcher(), Patcher()
+    found = signature_of(first.prepare)
+    assert list(found.parameters) == ["timestep", "model_options"]
+    assert signature_of(second.prepare) is found
+    assert list(signature_of(Patcher.prepare).parameters) == ["self", *found.parameters]
+    gone = weakref.ref(first)
+    del first
+    gc.collect()
+    assert gone() is None
 
 
 IMPORT = """
