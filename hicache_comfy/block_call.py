@@ -113,5 +113,11 @@ class BlockCall:
     def forecast(self, slot: str, device: torch.device) -> Tensor:
         """The forecast for all conditions of the batch, in memory of its own."""
         assert self._series is not None
-        parts = [series.combine(slot, device) for series in self._series]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+        if len(self._series) == 1:
+            return self._series[0].combine(slot, device)
+        stored = [series.anchors[-1].tensors[slot] for series in self._series]
+        rows = [len(tensor) for tensor in stored]
+        whole = stored[0].new_empty((sum(rows), *stored[0].shape[1:]), device=device)
+        for series, part in zip(self._series, whole.split(rows), strict=True):
+            series.combine(slot, device, out=part)
+        return whole

@@ -13,8 +13,10 @@ def weighted_sum(
     anchors: Sequence[Tensor],
     shares: Sequence[float] = (1.0,),
     device: torch.device | None = None,
+    out: Tensor | None = None,
 ) -> Tensor:
-    """sum_i weights[i] * anchors[i], accumulated in float32 and returned in the anchors' dtype, always fresh memory.
+    """sum_i weights[i] * anchors[i], accumulated in float32 and returned in the anchors' dtype: in fresh memory, or in
+    ``out``, which has their shape and dtype and is on ``device``.
 
     anchors: tensors of one shape and dtype, newest last; float64 anchors are accumulated in float64. shares: of the way
     from the newest anchor to that sum, one for all rows or one for every row. device: where the sum is made, that of
@@ -28,25 +30,29 @@ def weighted_sum(
     terms = [(w, a) for w, a in zip(older, anchors[:-1], strict=True) if isinstance(w, Tensor) or w]
     if isinstance(last, float) and len(terms) < 2 and math.isclose(last + sum(cast("float", w) for w, _ in terms), 1.0):
         # One pass over memory, and rounded once as below.
-        return torch.lerp(terms[0][1].to(newest.device), newest, last) if terms else newest.clone()
-    total = _product(newest, last, wide)
+        if terms:
+            return torch.lerp(terms[0][1].to(newest.device), newest, last, out=out)
+        return newest.clone() if out is None else out.copy_(newest)
+    total = _product(newest, last, wide, out if newest.dtype == wide else None)
+    if out is None:
+        out = total if newest.dtype == wide else torch.empty_like(newest)
     for weight, anchor in terms[:-1]:
-        _add(total, weight, anchor)
-    return _add(total, *terms[-1], result=newest.dtype) if terms else total.to(newest.dtype)
+        _add(total, weight, anchor, total)
+    return _add(total, *terms[-1], out) if terms else out.copy_(total)
 
 
-def _product(x: Tensor, factor: float | Tensor, wide: torch.dtype) -> Tensor:
+def _product(x: Tensor, factor: float | Tensor, wide: torch.dtype, out: Tensor | None) -> Tensor:
     """In dtype ``wide``, in one pass: a number would leave the dtype as it is, a tensor with an axis does not."""
-    return x * (factor if isinstance(factor, Tensor) or x.dtype == wide else x.new_full((1,), factor, dtype=wide))
+    if not isinstance(factor, Tensor) and x.dtype != wide:
+        factor = x.new_full((1,), factor, dtype=wide)
+    return torch.mul(x, factor, out=out)
 
 
-def _add(total: Tensor, weight: float | Tensor, anchor: Tensor, result: torch.dtype | None = None) -> Tensor:
-    """total + weight * anchor: in its place, or rounded to another dtype in the same pass."""
+def _add(total: Tensor, weight: float | Tensor, anchor: Tensor, out: Tensor) -> Tensor:
+    """total + weight * anchor, rounded to the dtype of ``out`` in the same pass; ``total`` may be ``out``."""
     anchor = anchor.to(total.device)
     if isinstance(weight, Tensor):
-        total.addcmul_(anchor.to(total.dtype), weight)
-        return total.to(result or total.dtype)
-    out = total if result in (None, total.dtype) else torch.empty_like(total, dtype=result)
+        return out.copy_(total.addcmul_(anchor.to(total.dtype), weight))
     return torch.add(total, anchor, alpha=weight, out=out)
 
 

@@ -174,6 +174,8 @@ class Series:
         """A stored tensor with the shape of the slot's forecast, None without such a slot. Do not write to it."""
         return self.anchors[-1].tensors.get(slot)
 
-    def combine(self, slot: Slot, device: torch.device | None = None) -> Tensor:
-        """The forecast of a slot, in memory of its own, made on ``device`` (by default where the newest anchor is)."""
-        return weighted_sum(self.weights[slot], [anchor.tensors[slot] for anchor in self.anchors], self.shares, device)
+    def combine(self, slot: Slot, device: torch.device | None = None, out: Tensor | None = None) -> Tensor:
+        """The forecast of a slot, made on ``device`` (by default where the newest anchor is): in memory of its own, or
+        in ``out`` on that device."""
+        tensors = [anchor.tensors[slot] for anchor in self.anchors]
+        return weighted_sum(self.weights[slot], tensors, self.shares, device, out)

@@ -32,6 +32,10 @@ def test_it_is_the_weighted_sum_rounded_once(dtype, weights, shares):
     assert torch.allclose(total.double(), exact, rtol=half_a_digit, atol=8 * torch.finfo(torch.float32).eps)
     assert all(map(torch.equal, anchors, before))
     assert all(total.data_ptr() != anchor.data_ptr() for anchor in anchors)
+    whole = torch.zeros(9, 500, dtype=dtype)
+    weighted_sum(weights, anchors, shares, out=whole[3:6])
+    assert torch.equal(whole[3:6], total)
+    assert not torch.cat((whole[:3], whole[6:])).any()
 
 
 class Kernels(TorchDispatchMode):
