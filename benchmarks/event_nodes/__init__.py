@@ -92,7 +92,7 @@ class HiCacheEventsPatch(io.ComfyNode):
     def execute(cls, model: Any, speed: float, listens: bool, connected: bool) -> io.NodeOutput:
         hicache = pack()
         settings = hicache._core.presets.speed(speed)
-        clock = Clock(partial(hicache.show, str(cls.hidden.unique_id)))
+        clock = Clock(partial(hicache.show, str(cls.hidden.unique_id), settings.fingerprint))
         watched = model.clone()
         watched.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, "hicache_events", clock.outer_sample)  # the outermost
         return io.NodeOutput(hicache.attach(watched, settings, on_event=clock.listen if listens else None))
