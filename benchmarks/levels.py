@@ -41,10 +41,10 @@ class Size:
 def bytes_held(size: Size, level: str, anchors: int) -> int:
     """Formula: anchors * conditions * (latents in float32, or hidden states of all slots in the model's type).
 
-    Of latents one more is held while a computed one is compared with its forecast.
+    Of latents one more, of one condition, is held while a computed one is compared with its forecast.
     """
     if level == "output":
-        return (anchors + 1) * size.conditions * size.latent * 4
+        return (anchors * size.conditions + 1) * size.latent * 4
     return anchors * size.conditions * _tokens(size, level) * size.channels * size.element
 
 
