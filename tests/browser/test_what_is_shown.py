@@ -116,11 +116,11 @@ def test_noise_levels_of_any_other_node_are_known_when_the_run_starts(small):
           app.graph.remove(old);
         }}"""
     )
-    wait_for(small, "The plan is known when the run starts · at most 2.5×")
+    wait_for(small, "Planned when the run starts · at most 2.5×")
     run(small)
     wait_for(small, " of 10 computed")
     small.set("speed", 4.0)
-    wait_for(small, "The plan is known when the run starts · at most 4.0×")
+    wait_for(small, "Planned when the run starts · at most 4.0×")
 
 
 def test_in_a_subgraph_it_shows_plan_and_run(small):

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
@@ -92,19 +93,81 @@ def _unconnected(frontend: Frontend) -> None:
     wait_for(frontend, "Connect a sampler")
 
 
-def _settings(frontend: Frontend) -> None:
+def _settings(frontend: Frontend, unfolded: bool = False) -> None:
     frontend.evaluate(
-        """() => {
+        """unfolded => {
           const node = LiteGraph.createNode('HiCacheSettings');
           app.graph.add(node);
           node.pos = [patchNode().pos[0] - 800, patchNode().pos[1]];
           node.connect(0, patchNode(), 'settings');
-          node.showAdvanced = true;
+          node.showAdvanced = unfolded;
           node.setSize(node.computeSize());
-        }"""
+        }""",
+        unfolded,
     )
     frontend.command("Comfy.Canvas.FitView")
     frontend.page.wait_for_timeout(800)
+
+
+def _stopped(frontend: Frontend) -> None:
+    frontend.set("steps", 400, SAMPLER)
+    frontend.queue()
+    wait_for(frontend, "Step 1")
+    frontend.evaluate("() => app.api.interrupt()")
+    frontend.wait_until_idle()
+    wait_for(frontend, "Stopped")
+
+
+def _unknown(frontend: Frontend) -> None:
+    frontend.evaluate(
+        f"""() => {{
+          const add = type => app.graph.add(LiteGraph.createNode(type)) ?? app.graph.nodes.find(n => n.type === type);
+          const old = {SAMPLER}, [sampler, sigmas] = ['SamplerCustom', 'KarrasScheduler'].map(add);
+          patchNode().connect(0, sampler, 'model');
+          sigmas.connect(0, sampler, 'sigmas');
+          [sampler.pos, sigmas.pos] = [[...old.pos], [old.pos[0], old.pos[1] + 500]];
+          app.graph.remove(old);
+        }}"""
+    )
+    wait_for(frontend, "Planned when the run starts")
+
+
+def _refused(frontend: Frontend) -> None:
+    frontend.set("mode", "listed steps")
+    wait_for(frontend, "No plan for these values")
+
+
+def _failed(frontend: Frontend) -> None:
+    _refused(frontend)
+    frontend.queue()
+    frontend.wait_until_idle()
+
+
+def _dismiss(frontend: Frontend) -> None:
+    frontend.page.get_by_test_id("error-overlay-dismiss").click()
+
+
+def _subgraph(frontend: Frontend) -> None:
+    frontend.evaluate(
+        """() => {
+          app.canvas.selectItems([patchNode()]);
+          app.extensionManager.command.execute('Comfy.Graph.ConvertToSubgraph');
+        }"""
+    )
+    frontend.page.wait_for_function("() => app.graph.nodes.some(n => n.subgraph)")
+    frontend.queue()
+    frontend.wait_until_idle()
+    frontend.evaluate(
+        """() => {
+          const outer = app.graph.nodes.find(n => n.subgraph);
+          app.canvas.openSubgraph(outer.subgraph, outer);
+        }"""
+    )
+    frontend.command("Comfy.Canvas.FitView")
+
+
+def _outside(frontend: Frontend) -> None:
+    frontend.evaluate("() => app.canvas.setGraph(app.rootGraph)")
 
 
 def _choose(frontend: Frontend, setting: str, value: str) -> None:
@@ -158,12 +221,18 @@ STATES = (
     State("ended", "After it: network calls, time saved, memory. Under the bars the local errors.", _ended),
     State("adaptive", "Mode *adaptive* before the run: only its bounds are known.", _adaptive),
     State("adaptive_ended", "Mode *adaptive* after it.", _adaptive_ended),
+    State("stopped", "Interrupted.", _stopped),
+    State("unknown", "Where only the run tells the number of steps: a bound before it.", _unknown),
+    State("refused", "Values that have no plan, and why.", _refused),
+    State("failed", "The same, queued: the host marks the node and shows the sentence.", _failed, after=_dismiss),
+    State("subgraph", "Inside a subgraph, after a run.", _subgraph, after=_outside),
     State("paper", "Mode *paper* with speed 7.", _paper),
     State("computed_in_full", "A sampler whose steps cannot be forecast: all are computed, and it says why.", _full),
     State("several_samplers", "Two samplers on one model: a click at the right shows the next one.", _several),
     State("bypassed", "Bypassed.", _bypassed),
     State("unconnected", "Without a sampler.", _unconnected),
-    State("settings", "**HiCache Settings** unfolded.", _settings, "HiCacheSettings"),
+    State("settings_folded", "**HiCache Settings**.", _settings, "HiCacheSettings"),
+    State("settings", "The same, unfolded.", partial(_settings, unfolded=True), "HiCacheSettings"),
     State("light", "The light theme.", _light, after=_dark),
     State("chinese", "In Chinese.", _chinese, after=_english),
 )
@@ -187,7 +256,7 @@ def _shot(frontend: Frontend, node: str) -> Image.Image:
     """Of the first node of that type, as it is drawn."""
     drawn = frontend.evaluate(
         """type => {
-          const node = app.graph.nodes.find(n => n.type === type);
+          const node = app.canvas.graph.nodes.find(n => n.type === type);
           const box = document.querySelector(`[data-node-id="${node.id}"]`)?.getBoundingClientRect();
           return {box: box && [box.left, box.top, box.right, box.bottom], bounds: [...node.getBounding()]};
         }""",

@@ -25,6 +25,8 @@ const INSIDE = `
     .note span { overflow: hidden; text-overflow: ellipsis; }
     .warns { color: #f59e0b; }
     canvas { display: block; width: 100%; height: ${STRIP}px; margin: 1px 0; }
+    :host(.words) canvas { display: none; }
+    :host(.words) .note { height: ${STRIP + 18}px; white-space: normal; overflow: hidden; }
   </style>
   <div><span class="title"></span><span class="aside"></span></div>
   <canvas></canvas>
@@ -178,6 +180,7 @@ class Timeline {
     this.note.textContent = note;
     this.note.classList.toggle("warns", warns);
     this.note.title = hint || note;
+    this.root.classList.toggle("words", !this.view.cells.length);
     this.root.setAttribute("aria-label", [title, aside, note].filter(Boolean).join(" · "));
   }
 
