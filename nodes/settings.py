@@ -106,16 +106,7 @@ def _advanced_inputs() -> list[Any]:
             "the corrector from feeding it. Costs no network call. With samplers that add noise, forecasts "
             "follow no trend at all.",
         ),
-        io.String.Input(
-            "steps",
-            default="",
-            advanced=True,
-            tooltip=hinted(
-                "steps",
-                "For the mode 'listed steps': the numbers of the steps to compute, the first one is 0, such as 0, 4, "
-                "8-10.",
-            ),
-        ),
+        _step_list(),
         _choice(
             "cache_device",
             CACHE_DEVICES,
@@ -125,6 +116,11 @@ def _advanced_inputs() -> list[Any]:
             advanced=True,
         ),
     ]
+
+
+def _step_list() -> Any:
+    about = "For the mode 'listed steps': the numbers of the steps to compute, the first one is 0, such as 0, 4, 8-10."
+    return io.String.Input("steps", default="", advanced=True, tooltip=hinted("steps", about))
 
 
 class HiCacheSettings(io.ComfyNode):

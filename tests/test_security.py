@@ -143,8 +143,8 @@ def test_only_one_constant_becomes_markup():
     }
     widget = (ROOT / "web" / "timeline" / "widget.mjs").read_text("utf-8")
     (template,) = re.findall(r"^const INSIDE = `(.*?)`;", widget, re.MULTILINE | re.DOTALL)
-    assert set(re.findall(r"\$\{(.*?)\}", template)) <= {"HEIGHT", "STRIP"}
-    for name, value in re.findall(r"\bconst (HEIGHT|STRIP) = (.*?);", widget):
+    assert set(re.findall(r"\$\{(.*?)\}", template)) <= {"HEIGHT", "REST", "STRIP"}
+    for name, value in re.findall(r"\bconst (HEIGHT|REST|STRIP) = (.*?);", widget):
         assert re.match(r"\d+$", value), name
 
 

@@ -8,6 +8,7 @@ import { nothing, planned, ran } from "./view.mjs";
 import { words } from "../words.mjs";
 
 const HEIGHT = 82; // CSS pixels
+const REST = 58; // of them below the first line
 const NONE = "none"; // the question of a run that began where no sampler was found
 const LOOK = 500; // milliseconds between two looks at what the widgets say
 const shown = new Set(); // the timelines of nodes that are in a graph
@@ -26,7 +27,7 @@ const INSIDE = `
     .warns { color: #f59e0b; }
     canvas { display: block; width: 100%; height: ${STRIP}px; margin: 1px 0; }
     :host(.words) canvas { display: none; }
-    :host(.words) .note { height: ${STRIP + 18}px; white-space: normal; overflow: hidden; }
+    :host(.words) .note { height: ${REST}px; white-space: normal; overflow: hidden; }
   </style>
   <div><span class="title"></span><span class="aside"></span></div>
   <canvas></canvas>
