@@ -147,7 +147,7 @@ def test_a_network_that_runs_at_a_forecast_step(monkeypatch):
 @pytest.mark.parametrize("level", ["stack", "block"])
 def test_features_that_are_added_twice(monkeypatch, level):
     combine = Series.combine
-    monkeypatch.setattr(Series, "combine", lambda *args: 2.0 * combine(*args))
+    monkeypatch.setattr(Series, "combine", lambda *args, **how: combine(*args, **how).mul_(2.0))
     with pytest.raises(Broken, match="stands still"):
         cell(MODELS["FLUX.1 dev"], BY_NAME["ControlNet"], replace(SPEED, level=level), laws=("still",))
 
