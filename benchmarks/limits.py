@@ -94,7 +94,7 @@ def forecasts(gpu: Data | None, cpu: Data) -> Iterator[Line]:
         "<= 1 ms",
         of_gpu(gpu, "output, speed 5", "forecast", "{:.2f} ms, with the host's own"),
         f"{thin['forecast']:.2f} ms, one thread",
-        "five passes over a latent of 1 MB",
+        "four passes over a latent of 1 MB",
     )
 
 
