@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from comfy_client import ComfyClient, Server, running_server, to_prompt
+from comfy_client import ComfyClient, Server, forget, running_server, to_prompt
 from demo.variants import READOUT, node_id, with_probe
 from PIL import Image
 
@@ -61,11 +61,7 @@ class Host:
 
     def forget(self):
         """Drops the server's cached node outputs: the same prompt runs again."""
-        asyncio.run(self._forget())
-
-    async def _forget(self):
-        async with ComfyClient(self.server.url) as client:
-            await client.post("/free", {"unload_models": True, "free_memory": True})
+        forget(self.server.url)
 
 
 async def read_object_info(url: str) -> dict[str, Any]:

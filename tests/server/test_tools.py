@@ -1,5 +1,6 @@
 """The server's own start and stop, and the demo."""
 
+import asyncio
 import os
 import re
 import signal
@@ -9,7 +10,7 @@ import time
 
 import psutil
 import pytest
-from comfy_client import ServerError, running_server
+from comfy_client import ComfyClient, ServerError, forget, running_server
 from PIL import Image
 
 pytestmark = pytest.mark.server
@@ -27,6 +28,24 @@ def test_a_server_that_takes_too_long_is_stopped(checkout):
     with pytest.raises(ServerError, match="not up after 0 s"):
         running_server(checkout("current"), seconds_to_start=0).__enter__()
     assert psutil.Process().children() == before
+
+
+def test_a_server_that_forgets_runs_the_same_prompt_again(host):
+    prompt = {"1": {"class_type": "PreviewAny", "inputs": {"source": "the same"}}}
+    for _ in range(5):
+        forget(host.server.url)
+        assert cached(host, prompt) == []
+        assert cached(host, prompt) == ["1"]
+
+
+def cached(host, prompt):
+    """The nodes that a run of the prompt did not execute."""
+
+    async def messages():
+        async with ComfyClient(host.server.url) as client:
+            return (await client.run(prompt))["status"]["messages"]
+
+    return dict(asyncio.run(messages()))["execution_cached"]["nodes"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to send")

@@ -2,7 +2,9 @@
 
 from hicache_batch.saved import WorkflowError, to_prompt
 
+from .asking import get, post
 from .client import ComfyClient, PromptFailed, PromptRefused
+from .forget import forget
 from .server import Server, ServerError, running_server
 
 __all__ = [
@@ -12,6 +14,9 @@ __all__ = [
     "Server",
     "ServerError",
     "WorkflowError",
+    "forget",
+    "get",
+    "post",
     "running_server",
     "to_prompt",
 ]

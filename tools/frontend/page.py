@@ -1,13 +1,12 @@
 """One tab with the frontend in it: open a workflow, look at nodes, run it."""
 
-import json
 import tempfile
-import urllib.request
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from comfy_client import forget, get, post
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, sync_playwright
 from playwright.sync_api import TimeoutError as NotInTime
 
@@ -143,31 +142,18 @@ class Frontend:
 
     def queue(self) -> None:
         """Raises RuntimeError with what the frontend says if it refuses."""
-        self._post("/free", {"unload_models": True, "free_memory": True})  # or an equal prompt would be cached
-        self.page.wait_for_timeout(400)
+        forget(self.url)
         if not self.page.evaluate("() => app.queuePrompt(0, 1)"):
             raise RuntimeError(self.page.evaluate("() => JSON.stringify(app.extensionManager.lastNodeErrors)"))
 
     def wait_until_idle(self) -> None:
         for _ in range(10 * SECONDS):
-            queue = self._get("/queue")
+            queue = get(self.url, "/queue")
             if not queue["queue_running"] and not queue["queue_pending"]:
                 self.page.wait_for_timeout(600)  # for the last events, and a frame
                 return
             self.page.wait_for_timeout(100)
         raise TimeoutError(f"The server at {self.url} still works after {SECONDS} seconds.")
-
-    def _get(self, path: str) -> Any:
-        with urllib.request.urlopen(self.url + path, timeout=30) as answer:
-            return json.load(answer)
-
-    def _post(self, path: str, body: dict[str, Any]) -> None:
-        post(self.url, path, body)
-
-
-def post(url: str, path: str, body: dict[str, Any]) -> None:
-    data, kind = json.dumps(body).encode(), {"Content-Type": "application/json"}
-    urllib.request.urlopen(urllib.request.Request(url + path, data, kind), timeout=30).read()
 
 
 @contextmanager
