@@ -58,4 +58,4 @@ class OutputLevel:
         if series is None:
             return torch.zeros_like(x)
         forecast = series.combine(OUTPUT, x.device)
-        return forecast if self.forecasts_denoised else torch.add(x, forecast, alpha=-sigma)
+        return forecast if self.forecasts_denoised else torch.add(x, forecast, alpha=-sigma, out=forecast)
