@@ -2,7 +2,8 @@
 
 from .attach import attach
 from .browser import runs_of, show
+from .patch import lacks_patch
 from .plan import Sampling, plan_ahead, remember_model
 from .reports import last_report
 
-__all__ = ["Sampling", "attach", "last_report", "plan_ahead", "remember_model", "runs_of", "show"]
+__all__ = ["Sampling", "attach", "lacks_patch", "last_report", "plan_ahead", "remember_model", "runs_of", "show"]

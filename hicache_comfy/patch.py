@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from comfy.model_patcher import ModelPatcher
+
 from ._core import RunReport, Settings
 from .events import Event
 
@@ -24,6 +26,11 @@ class Patch:
     on_event: Callable[[Event], None] | None = None
     replaced: str = ""
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+
+def lacks_patch(model: object) -> bool:
+    """Whether it is a MODEL without HiCache, as while HiCache Patch Model is bypassed for a comparison."""
+    return isinstance(model, ModelPatcher) and model.get_attachment(KEY) is None
 
 
 def about_replaced(earlier: object) -> str:

@@ -7,8 +7,7 @@ from typing import Any
 from comfy_api.latest import io, ui
 from torch import Tensor
 
-from ..hicache_comfy import last_report
-from ..hicache_comfy.patch import KEY
+from ..hicache_comfy import lacks_patch, last_report
 from ..hicache_core import RunReport
 from .plots import draw_absence, draw_run
 
@@ -26,12 +25,6 @@ def upstream(prompt: dict[str, Any], node: str, name: str) -> Iterator[str]:
             seen.add(str(link[0]))
             yield str(link[0])
             waiting += prompt.get(str(link[0]), {}).get("inputs", {}).values()
-
-
-def _unpatched(model: Any) -> bool:
-    """Whether it is a MODEL without HiCache, as while HiCache Patch Model is bypassed for a comparison."""
-    attached = getattr(model, "get_attachment", None)  # a prompt may hold anything here
-    return attached is not None and attached(KEY) is None
 
 
 def _answer(node: type[io.ComfyNode], picture: Tensor, text: str, report: RunReport) -> io.NodeOutput:
@@ -76,7 +69,7 @@ class HiCacheReport(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: Any, samples: dict[str, Any], scale: int = 2) -> io.NodeOutput:
-        if _unpatched(model):
+        if lacks_patch(model):
             return _answer(cls, draw_absence(ABSENT, scale), ABSENT, RunReport((), 0, (ABSENT,)))
         prompt, node = cls.hidden.prompt or {}, str(cls.hidden.unique_id)
         report = last_report(model, tuple(upstream(prompt, node, "samples")))
