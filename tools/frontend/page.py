@@ -31,6 +31,7 @@ SETTINGS = {  # no tour, no news, no drafts: the canvas alone
     "Comfy.ColorPalette": "dark",
 }
 READY = "type => window.app?.vueAppReady && app.graph && LiteGraph.registered_node_types[type]"
+OPENED = "() => app.extensionManager.workflow.activeWorkflow?.path"  # the default one, after the page is ready
 SECONDS = 120
 HELPERS = """() => {
   window.patchNode = () => app.graph.nodes.find(n => n.type === 'HiCachePatchModel');
@@ -60,10 +61,11 @@ class Frontend:
             self.problems.append(f"{message.text} ({message.location['url']})")
 
     def load(self) -> None:
-        """The page, with an empty graph."""
+        """The page, with the workflow that the frontend opens by itself."""
         self.page.goto(self.url)
         self.page.wait_for_function(READY, arg="HiCachePatchModel", timeout=1000 * SECONDS)
-        self.page.wait_for_timeout(1500)  # the default workflow comes after the page is ready
+        self.page.wait_for_function(OPENED, timeout=1000 * SECONDS)
+        self.page.wait_for_timeout(500)
         self.page.evaluate(HELPERS)
 
     def open(self, workflow: dict[str, Any]) -> None:
