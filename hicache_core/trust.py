@@ -25,6 +25,8 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from .measure import l2_norm
+
 
 @dataclass(frozen=True, slots=True)
 class Trend:
@@ -82,11 +84,11 @@ class TrendTrust:
 def _trend(slope: Tensor, before: Tensor | None, anchor: Tensor, gap: float) -> Trend:
     """From the newest slope, the one before it, and the direction and the positions that the newest one started at."""
     slope, anchor = slope.flatten(1).float(), anchor.flatten(1).float()
-    changes = gap * (slope.square().sum(1) / anchor.square().sum(1)).sqrt()
+    changes = gap * l2_norm(slope, 1) / l2_norm(anchor, 1)
     if before is None:
         return Trend((None,) * len(slope), tuple(_numbers(changes)))
     before = before.flatten(1).float()
-    ratios = (slope * before).sum(1) / before.square().sum(1)
+    ratios = (slope * before).sum(1) / l2_norm(before, 1).square()
     numbers = _numbers(torch.cat((ratios, changes)))
     return Trend(tuple(numbers[: len(slope)]), tuple(numbers[len(slope) :]))
 
