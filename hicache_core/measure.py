@@ -17,7 +17,7 @@ Answers = Mapping[K, Mapping[Slot, float]]
 
 def magnitude(tensor: Tensor) -> Tensor:
     """Largest absolute value, in the tensor's dtype; nan or inf where any value is."""
-    if tensor.device.type == "cpu":  # whose maximum norm takes eight times as long
+    if tensor.device.type == "cpu":  # whose maximum norm is slow
         low, high = torch.aminmax(tensor)
         return torch.maximum(high, -low)
     return cast("Tensor", torch.linalg.vector_norm(tensor, ord=math.inf))

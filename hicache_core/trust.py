@@ -83,8 +83,8 @@ class TrendTrust:
 
 def _trend(slope: Tensor, before: Tensor | None, anchor: Tensor, gap: float) -> Trend:
     """From the newest slope, the one before it, and the direction and the positions that the newest one started at."""
-    slope, anchor = slope.flatten(1).float(), anchor.flatten(1).float()
-    changes = gap * l2_norm(slope, 1) / l2_norm(anchor, 1)
+    slope = slope.flatten(1).float()
+    changes = gap * l2_norm(slope, 1) / l2_norm(anchor.flatten(1), 1)
     if before is None:
         return Trend((None,) * len(slope), tuple(_numbers(changes)))
     before = before.flatten(1).float()
