@@ -40,7 +40,7 @@ from gpu_table import BASE, document  # noqa: E402
 from tiny_models.model import sample  # noqa: E402
 
 from hicache_comfy import attach, last_report  # noqa: E402
-from hicache_core import LEVELS, Settings, presets  # noqa: E402
+from hicache_core import LEVELS, Settings, kernel, presets  # noqa: E402
 
 METHODS: dict[str, Settings | None] = {
     BASE: None,
@@ -93,6 +93,7 @@ class Book:
         self.begun: dict[str, float] = {}  # seconds until a subject's MODEL was built and warm
         self.step: dict[str, float] = {}  # seconds of a computed step
         self.data: dict[str, Any] = {"machine": machine(arguments), "subjects": {}, "sums": [], "held": {}}
+        self.data["refusals"] = kernel.refusals
         self.data["skipped"] = []
 
     def of(self, subject: full_size.Subject) -> dict[str, Any]:

@@ -10,7 +10,7 @@ def document(data: dict[str, Any]) -> str:
     parts = [
         _head(data["machine"]),
         *(_subject(name, of) for name, of in data["subjects"].items()),
-        _sums(data["sums"]),
+        _sums(data["sums"], data["refusals"]),
         _held(data["held"]),
     ]
     if data["skipped"]:
@@ -120,10 +120,10 @@ def _held(held: dict[str, int]) -> str:
     return f"Held at level output for a picture of 1024 x 1024, in float32: {each}.\n"
 
 
-WAYS = ("weighted_sum", "step by step", "one kernel", "one bag a token", "in chunks")
+WAYS = ("weighted_sum", "step by step", "one bag a token", "in chunks")
 
 
-def _sums(rows: list[dict[str, Any]]) -> str:
+def _sums(rows: list[dict[str, Any]], refusals: list[str]) -> str:
     if not rows:
         return ""
     ways = [way for way in WAYS if any(way in row["milliseconds"] for row in rows)]
@@ -142,7 +142,9 @@ def _sums(rows: list[dict[str, Any]]) -> str:
         )
     worst = {way: max((row["errors"][way] for row in rows if way in row["errors"]), default=None) for way in ways}
     errors = ", ".join(f"{way} {error:.1e}" for way, error in worst.items() if error is not None)
-    return "\n".join([*lines, "", f"Largest relative error against float64: {errors}.", ""])
+    lines += ["", f"Largest relative error against float64: {errors}."]
+    lines += ["", f"Not in one kernel: {'; '.join(refusals)}."] if refusals else []
+    return "\n".join([*lines, ""])
 
 
 def _times(value: float | str | None, copy: float) -> str:

@@ -1,8 +1,8 @@
 """weighted_sum against copying as many bytes, which is the least that any way of adding can take.
 
-Beside it ways that the pack does not use, so that one run tells what they would bring: one kernel of its own, one bag
-of an embedding for each token, and chunks that stay in a processor's cache. What does not depend on the weights is made
-before. Every way is compared with a sum in float64.
+Beside it ways that the pack does not use, so that one run tells what they would bring: a pass for each of its steps, a
+bag of an embedding for each token, and chunks that stay in a processor's cache. What does not depend on the weights is
+made before. Every way is compared with a sum in float64.
 """
 
 import time
@@ -73,9 +73,7 @@ def _ways(weights: Sequence[float], stacks: Sequence[Tensor]) -> dict[str, Calla
         "step by step": lambda: partial(_of_set, step_by_step, weights, sets),
         "one bag a token": lambda: one_bag_a_token(weights, stacks),
     }
-    if timed.on_cuda():
-        return ways | {"one kernel": lambda: one_kernel(weights, sets)}
-    return ways | {"in chunks": lambda: partial(_of_set, in_chunks, weights, sets)}
+    return ways if timed.on_cuda() else ways | {"in chunks": lambda: partial(_of_set, in_chunks, weights, sets)}
 
 
 def _of_set(add: Callable[..., Tensor], weights: Sequence[float], sets: Sequence[Sequence[Tensor]], k: int) -> Tensor:
@@ -109,20 +107,6 @@ def _parts(values: Tensor, dtype: torch.dtype) -> list[Tensor]:
     while len(parts) < 3 and dtype != values.dtype:
         parts.append((values - sum(part.float() for part in parts)).to(dtype))
     return parts
-
-
-def one_kernel(weights: Sequence[float], sets: Sequence[Sequence[Tensor]]) -> Way:
-    """What a kernel of its own could reach, by torch's run-time compiler, which takes up to eight tensors."""
-    factors = {f"w{i}": float(weight) for i, weight in enumerate(weights)}
-    kernel = torch.cuda.jiterator._create_jit_fn(kernel_code(len(weights)), **dict.fromkeys(factors, 0.0))
-    return lambda k: kernel(*sets[k], **factors)
-
-
-def kernel_code(count: int) -> str:
-    """Adds in float, and takes its weights when it is called."""
-    inputs = [f"T x{i}" for i in range(count)] + [f"float w{i}" for i in range(count)]
-    terms = " + ".join(f"w{i} * (float) x{i}" for i in range(count))
-    return f"template <typename T> T combine({', '.join(inputs)}) {{ float total = {terms}; return (T) total; }}"
 
 
 def in_chunks(weights: Sequence[float], anchors: Sequence[Tensor]) -> Tensor:

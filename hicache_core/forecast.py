@@ -7,6 +7,8 @@ from typing import cast, overload
 import torch
 from torch import Tensor
 
+from .kernel import sum_in_one_pass
+
 
 def weighted_sum(
     weights: Sequence[float],
@@ -25,14 +27,31 @@ def weighted_sum(
     if len(weights) != len(anchors) or not weights:
         raise ValueError(f"weighted_sum got {len(weights)} weights for {len(anchors)} anchors.")
     newest = anchors[-1].to(device=device)
-    wide = torch.promote_types(newest.dtype, torch.float32)
-    *older, last = blend(weights, by_row(shares, newest, wide))
+    *older, last = blend(weights, by_row(shares, newest, torch.promote_types(newest.dtype, torch.float32)))
     terms = [(w, a) for w, a in zip(older, anchors[:-1], strict=True) if isinstance(w, Tensor) or w]
-    if isinstance(last, float) and len(terms) < 2 and math.isclose(last + sum(cast("float", w) for w, _ in terms), 1.0):
-        # One pass over memory, and rounded once as below.
-        if terms:
-            return torch.lerp(terms[0][1].to(newest.device), newest, last, out=out)
+    if isinstance(last, float):
+        total = _in_one_pass([*(cast("float", w) for w, _ in terms), last], [*(a for _, a in terms), newest], out)
+        if total is not None:
+            return total
+    return _in_passes(newest, last, terms, out)
+
+
+def _in_one_pass(weights: Sequence[float], anchors: Sequence[Tensor], out: Tensor | None) -> Tensor | None:
+    """None where it takes more."""
+    *older, newest = anchors
+    if len(older) < 2 and math.isclose(sum(weights), 1.0):
+        if older:
+            return torch.lerp(older[0].to(newest.device), newest, weights[-1], out=out)
         return newest.clone() if out is None else out.copy_(newest)
+    total = sum_in_one_pass(weights, anchors)
+    return total if out is None or total is None else out.copy_(total)
+
+
+def _in_passes(
+    newest: Tensor, last: float | Tensor, terms: Sequence[tuple[float | Tensor, Tensor]], out: Tensor | None
+) -> Tensor:
+    """One pass for each anchor, newest first."""
+    wide = torch.promote_types(newest.dtype, torch.float32)
     total = _product(newest, last, wide, out if newest.dtype == wide else None)
     if out is None:
         out = total if newest.dtype == wide else torch.empty_like(newest)
