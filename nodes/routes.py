@@ -1,12 +1,12 @@
 """What the timeline in the browser asks the server: the plan of a run to come, and the runs that were."""
 
 import asyncio
+import inspect
 import json
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 
@@ -49,12 +49,26 @@ class _Planner:
     async def ask(self, question: Any) -> dict[str, Any]:
         self.waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, partial(_plan, **question))
+            return await asyncio.get_running_loop().run_in_executor(self._thread, _answer, question)
         finally:
             self.waiting -= 1
 
 
 _planner = _Planner()
+
+
+def _answer(question: Any) -> dict[str, Any]:
+    return _plan(**_fields("question", question, _plan))
+
+
+def _fields(what: str, given: Any, taker: Callable[..., Any]) -> dict[str, Any]:
+    """What is given by name; raises TypeError where it is no such thing, or has a name that ``taker`` does not take."""
+    if not isinstance(given, dict):
+        raise TypeError(f"{what} is {shown(given)}: it must be an object.")
+    fields = cast("dict[str, Any]", given)
+    for name in fields.keys() - inspect.signature(taker).parameters.keys():
+        raise TypeError(f"{what} has {shown(name)} in it, which is unknown: leave it out.")
+    return fields
 
 
 def _plan(
@@ -71,11 +85,11 @@ def _plan(
     offered = modes()
     if not isinstance(mode, str) or mode not in offered:
         raise ValueError(f"mode is {shown(mode)}: choose one of {', '.join(offered)}.")
-    given = None if settings is None else from_widgets(**settings)
+    given = None if settings is None else from_widgets(**_fields("settings", settings, Settings))
     chosen = offered[mode].settings(given, speed, tolerance)
     if sampling is None:
         return {"total": None, "speedup": _bound(chosen), "message": "", "settings": chosen.fingerprint}
-    plan = plan_ahead(chosen, Sampling(**sampling), str(node), str(workflow))
+    plan = plan_ahead(chosen, Sampling(**_fields("sampling", sampling, Sampling)), str(node), str(workflow))
     return {**asdict(plan), "settings": chosen.fingerprint}
 
 

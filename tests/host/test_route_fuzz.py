@@ -84,10 +84,13 @@ PLAIN = {"mode": "target speed", "speed": 2.5, "tolerance": 0.003, "node": "4", 
 @example({**PLAIN, "mode": "adaptive", "tolerance": 5e-324})
 @example({**PLAIN, "mode": "x" * 16_000})
 @example({**PLAIN, "sampling": None})
+@example({**PLAIN, "sampling": {"\n": None}})
+@example({**PLAIN, "settings": {"\n" * 9000: 1}})
+@example({"x" * 9000: 1})
+@example([1, 2])
 def test_any_question_gets_a_plan_or_a_sentence(pack, question):
-    plan = pack.nodes.routes._plan
     try:
-        answer = plan(**json.loads(json.dumps(question)))
+        answer = pack.nodes.routes._answer(json.loads(json.dumps(question)))
     except (TypeError, ValueError) as refused:  # what the route answers with status 400
         reason = str(refused)
         event("refused")

@@ -54,6 +54,10 @@ HOSTILE = [
     (with_steps(steps=10**400), "steps is 1000"),
     (with_steps(denoise=float("nan")), "denoise is nan"),
     (with_steps(sampler_name=["euler"]), "sampler_name is ['euler']"),
+    (changed(**{"x" * 9000: 1}), "question has 'xxx"),
+    (changed(settings={"\n": 1}), r"settings has '\n' in it, which is unknown: leave it out."),
+    (changed(sampling=[20]), "sampling is [20]: it must be an object."),
+    (b"[1, 2]", "question is [1, 2]: it must be an object."),
     (b'{"speed": ' + b"9" * 6000 + b"}", ""),  # Python reads no such number
     (NESTED[:16_000], ""),
     (b'"' + b"\\u0000" * 2000 + b'"', ""),
