@@ -20,6 +20,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import full_size
 import sums
 import torch
 from small_models.sampling import jobs, load_flux, load_qwen_image
@@ -84,6 +85,15 @@ def thin(side: int, batch: int) -> tuple[Any, Sample]:
     blocks = dict(flux_rows.FLUX, depth=1, depth_single_blocks=1, patch_size=8)
     row = replace(flux_rows.ROWS[0], unet=blocks, latent=(1, 16, side, side))
     return row.build(), lambda model, mark: tiny.sample(model, row, steps=24, batch=batch, callback=mark)
+
+
+def deep() -> tuple[Any, Sample]:
+    """All 57 blocks of FLUX.1 dev with next to no width: what is left of a step is Python and the start of operations,
+    which is what a step takes at least on a GPU of any speed."""
+    row = full_size.FULL[0].row
+    unet = dict(row.unet, hidden_size=48, num_heads=2, axes_dim=[8, 8, 8], context_in_dim=64)
+    row = replace(row, unet=unet, latent=(1, 16, 8, 8), context=(16, 64))
+    return row.build(), lambda model, mark: tiny.sample(model, row, steps=20, callback=mark)
 
 
 class Around:
@@ -192,7 +202,8 @@ def rounds_of(quick: bool) -> int:
 
 
 def measure(quick: bool) -> dict[str, Any]:
-    levels = [row for subject in networks(quick) for row in by_level(*subject, rounds_of(quick))]
+    inside = [*networks(quick), *([] if quick else [(DEEP, *deep())])]
+    levels = [row for subject in inside for row in by_level(*subject, rounds_of(quick))]
     subjects = [*networks(quick), ("almost nothing, latent 128 x 128", *thin(128, 1))]
     return {
         "machine": f"{platform.machine()} CPU with {torch.get_num_threads()} thread(s), Python "
@@ -207,6 +218,7 @@ def measure(quick: bool) -> dict[str, Any]:
     }
 
 
+DEEP = "57 blocks of FLUX.1 dev, 48 channels"
 DTYPES = (torch.float32, torch.bfloat16)
 
 

@@ -104,11 +104,18 @@ class BlockCall:
     def holds(self, slot: str) -> bool:
         return self._series is not None and all(series.like(slot) is not None for series in self._series)
 
-    def fits(self, slot: str, like: Tensor) -> bool:
-        """Whether the slot's forecast has the shape (conditions * batch, tokens, channels) of ``like``."""
-        stored = [series.like(slot) for series in self._series or ()]
-        shapes = [tuple(tensor.shape) for tensor in stored if tensor is not None]
-        return bool(shapes) and (sum(s[0] for s in shapes), *shapes[0][1:]) == tuple(like.shape)
+    def ready(self, arrived: Mapping[str, Tensor]) -> bool:
+        """Whether every slot has a forecast. One in another shape than what has arrived ends this call's forecasts."""
+        held = {slot: tensor for slot, tensor in arrived.items() if self.holds(slot)}
+        if not all(self._fits(slot, tensor) for slot, tensor in held.items()):
+            self.object_to("the shape of the hidden states changed")
+            return False
+        return len(held) == len(arrived)
+
+    def _fits(self, slot: str, like: Tensor) -> bool:
+        """Whether a slot's forecast has the shape (conditions * batch, tokens, channels) of ``like``."""
+        shapes = [series.anchors[-1].tensors[slot].shape for series in self._series or ()]
+        return (sum(shape[0] for shape in shapes), *shapes[0][1:]) == tuple(like.shape)
 
     def forecast(self, slot: str, device: torch.device) -> Tensor:
         """The forecast for all conditions of the batch, in memory of its own."""

@@ -45,8 +45,6 @@ class BlockPatch:
         self.first, self.last = number == 0, number == count - 1
 
     def __call__(self, args: Block, extra: Mapping[str, Any]) -> Block:
-        if self.call.forecasting and not self.matches(args):
-            self.call.object_to("the shape of the hidden states changed")
         if self.call.forecasting and self.ready(args):
             return write_streams({**self.streams(args), **self.forecast(args)})
         return self.record(args, extra) if self.call.recording else self.compute(args, extra)
@@ -64,12 +62,7 @@ class BlockPatch:
 
     def ready(self, args: Block) -> bool:
         """Whether everything that this block would add can be forecast."""
-        return all(map(self.call.holds, self.slots(args)))
-
-    def matches(self, args: Block) -> bool:
-        """Whether what is forecast has the shape of what has arrived."""
-        slots = {slot: stream for slot, stream in self.slots(args).items() if self.call.holds(slot)}
-        return all(self.call.fits(slot, read_stream(args, stream)) for slot, stream in slots.items())
+        return self.call.ready({slot: read_stream(args, stream) for slot, stream in self.slots(args).items()})
 
     def record(self, args: Block, extra: Mapping[str, Any]) -> Block:
         raise NotImplementedError
@@ -89,14 +82,14 @@ class StackPatch(BlockPatch):
     def __call__(self, args: Block, extra: Mapping[str, Any]) -> Block:
         """Nothing is asked of a block between the first and the last, which have to answer for it."""
         if self.call.incomplete and not (self.first or self.last):
-            return write_streams(self.streams(args))
+            return args
         return super().__call__(args, extra)
 
     def ready(self, args: Block) -> bool:
-        return super().ready(args) and (self.first or self.call.incomplete)
-
-    def matches(self, args: Block) -> bool:
-        return not self.first or super().matches(args)
+        """What arrives at the first block has the shape of a forecast; at the last, text may stand in front of it."""
+        if self.first:
+            return super().ready(args)
+        return self.call.incomplete and all(map(self.call.holds, self.slots(args)))
 
     def record(self, args: Block, extra: Mapping[str, Any]) -> Block:
         if self.first:

@@ -27,7 +27,7 @@ def weighted_sum(
     if len(weights) != len(anchors) or not weights:
         raise ValueError(f"weighted_sum got {len(weights)} weights for {len(anchors)} anchors.")
     newest = anchors[-1].to(device=device)
-    *older, last = blend(weights, by_row(shares, newest, torch.promote_types(newest.dtype, torch.float32)))
+    *older, last = blend(weights, shares[0] if len(shares) == 1 else by_row(shares, newest, _wide(newest.dtype)))
     terms = [(w, a) for w, a in zip(older, anchors[:-1], strict=True) if isinstance(w, Tensor) or w]
     if isinstance(last, float):
         total = _in_one_pass([*(cast("float", w) for w, _ in terms), last], [*(a for _, a in terms), newest], out)
@@ -51,13 +51,18 @@ def _in_passes(
     newest: Tensor, last: float | Tensor, terms: Sequence[tuple[float | Tensor, Tensor]], out: Tensor | None
 ) -> Tensor:
     """One pass for each anchor, newest first."""
-    wide = torch.promote_types(newest.dtype, torch.float32)
+    wide = _wide(newest.dtype)
     total = _product(newest, last, wide, out if newest.dtype == wide else None)
     if out is None:
         out = total if newest.dtype == wide else torch.empty_like(newest)
     for weight, anchor in terms[:-1]:
         _add(total, weight, anchor, total)
     return _add(total, *terms[-1], out) if terms else out.copy_(total)
+
+
+def _wide(dtype: torch.dtype) -> torch.dtype:
+    """What sums are accumulated in."""
+    return torch.promote_types(dtype, torch.float32)
 
 
 def _product(x: Tensor, factor: float | Tensor, wide: torch.dtype, out: Tensor | None) -> Tensor:

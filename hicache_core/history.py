@@ -122,6 +122,9 @@ class History:
             layer: basis(positions, target, replace(options, contraction=trend.contraction))
             for layer, trend in self.trends.items()
         }
+        if len(set(shares)) == 1:  # the same for all rows: then it is settled here, once for all slots
+            common, by_layer = blend(common, shares[0]), {layer: blend(w, shares[0]) for layer, w in by_layer.items()}
+            shares = (1.0,)
         weights = {slot: by_layer.get(layer_of(slot), common) for slot in self.anchors[-1].tensors}
         return Series(tuple(self.anchors), weights, tuple(shares))
 
