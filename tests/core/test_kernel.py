@@ -166,3 +166,16 @@ def test_more_than_torch_takes_and_shares_by_row_are_added_in_passes(compiler):
 def test_without_a_gpu_nothing_is_compiled():
     assert kernel.sum_in_one_pass([0.7, -2.0, 2.3], anchors_of(3)) is None
     assert all(place[0].type == "cuda" for place in kernel._kernels)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("weights", WEIGHTS, ids=str)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_on_a_gpu_it_adds_in_one_kernel(dtype, weights):
+    anchors = [anchor.cuda() for anchor in anchors_of(len(weights), dtype)]
+    for kinds in (anchors, [anchor.t() for anchor in anchors], [anchor[:, 1:-2] for anchor in anchors]):
+        total = kernel.sum_in_one_pass(weights, kinds)
+        assert total is not None, kernel.refusals
+        exact = sum(w * a.double() for w, a in zip(weights, kinds, strict=True))
+        wide = torch.finfo(torch.promote_types(dtype, torch.float32)).eps
+        assert torch.allclose(total.double(), exact, rtol=0.51 * torch.finfo(dtype).eps, atol=16 * wide)
