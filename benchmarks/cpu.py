@@ -88,8 +88,8 @@ def thin(side: int, batch: int) -> tuple[Any, Sample]:
 
 
 def deep() -> tuple[Any, Sample]:
-    """All 57 blocks of FLUX.1 dev with next to no width: what is left of a step is Python and the start of operations,
-    which is what a step takes at least on a GPU of any speed."""
+    """All 57 blocks of FLUX.1 dev with next to no width: what is left of a step is little more than Python and the
+    start of operations."""
     row = full_size.FULL[0].row
     unet = dict(row.unet, hidden_size=48, num_heads=2, axes_dim=[8, 8, 8], context_in_dim=64)
     row = replace(row, unet=unet, latent=(1, 16, 8, 8), context=(16, 64))

@@ -10,9 +10,11 @@ def document(data: dict[str, Any]) -> str:
     parts = [
         _head(data["machine"]),
         *(_subject(name, of) for name, of in data["subjects"].items()),
-        _sums(data["sums"], data["refusals"]),
+        _sums(data["sums"]),
         _held(data["held"]),
     ]
+    if data["refusals"]:
+        parts.append(f"Not in one kernel: {'; '.join(data['refusals'])}.\n")
     if data["skipped"]:
         parts.append("Skipped:\n\n" + "\n".join(f"- {one}" for one in data["skipped"]) + "\n")
     return "\n".join(parts)
@@ -120,10 +122,10 @@ def _held(held: dict[str, int]) -> str:
     return f"Held at level output for a picture of 1024 x 1024, in float32: {each}.\n"
 
 
-WAYS = ("weighted_sum", "step by step", "one bag a token", "in chunks")
+WAYS = ("weighted_sum", "and to a place", "step by step", "one bag a token", "in chunks")
 
 
-def _sums(rows: list[dict[str, Any]], refusals: list[str]) -> str:
+def _sums(rows: list[dict[str, Any]]) -> str:
     if not rows:
         return ""
     ways = [way for way in WAYS if any(way in row["milliseconds"] for row in rows)]
@@ -142,9 +144,7 @@ def _sums(rows: list[dict[str, Any]], refusals: list[str]) -> str:
         )
     worst = {way: max((row["errors"][way] for row in rows if way in row["errors"]), default=None) for way in ways}
     errors = ", ".join(f"{way} {error:.1e}" for way, error in worst.items() if error is not None)
-    lines += ["", f"Largest relative error against float64: {errors}."]
-    lines += ["", f"Not in one kernel: {'; '.join(refusals)}."] if refusals else []
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, "", f"Largest relative error against float64: {errors}.", ""])
 
 
 def _times(value: float | str | None, copy: float) -> str:

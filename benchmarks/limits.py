@@ -147,7 +147,7 @@ def bytes_and_imports(gpu: Data | None, cpu: Data) -> Iterator[Line]:
         "1, the noise level",
         _waits(gpu),
         "1; a test for every level",
-        "the sampler hands the noise level over as a tensor",
+        "the sampler hands the noise level over as a tensor; a kernel for three or more anchors is tried once",
     )
     yield (
         "import beyond the host's own modules",
@@ -201,8 +201,8 @@ def document() -> str:
 TAIL = """Efficiency is the speed-up in seconds over the speed-up in calls. On the small Flux at 5x it follows from what
 a forecast step costs beside a computed one; "with free forecasts" counts only what the host itself spends on a step
 whose blocks do nothing. A small network makes that share large: its blocks are few and thin, its embedders are not.
-"57 thin blocks" are those of FLUX.1 dev with 48 channels: there a step is Python and the start of operations, computed
-or forecast, as on a GPU that needs no time at all. The wider the network, the more of a computed step is none of it.
+"57 thin blocks" are those of FLUX.1 dev with 48 channels: there a step, computed or forecast, is little more than
+Python and the start of operations. The wider the network, the smaller that part of a computed step.
 
 How to measure on a GPU, also on a machine that has torch and no network (nothing is downloaded there):
 

@@ -70,6 +70,7 @@ def _ways(weights: Sequence[float], stacks: Sequence[Tensor]) -> dict[str, Calla
     sets = [list(stack) for stack in stacks]
     ways: dict[str, Callable[[], Way]] = {
         "weighted_sum": lambda: partial(_of_set, weighted_sum, weights, sets),
+        "and to a place": lambda: partial(_of_set, to_a_place(stacks), weights, sets),
         "step by step": lambda: partial(_of_set, step_by_step, weights, sets),
         "one bag a token": lambda: one_bag_a_token(weights, stacks),
     }
@@ -78,6 +79,12 @@ def _ways(weights: Sequence[float], stacks: Sequence[Tensor]) -> dict[str, Calla
 
 def _of_set(add: Callable[..., Tensor], weights: Sequence[float], sets: Sequence[Sequence[Tensor]], k: int) -> Tensor:
     return add(weights, sets[k])
+
+
+def to_a_place(stacks: Sequence[Tensor]) -> Callable[..., Tensor]:
+    """weighted_sum with ``out``, as where several conditions share a batch."""
+    out = torch.empty_like(stacks[0][0])
+    return lambda weights, anchors: weighted_sum(weights, anchors, out=out)
 
 
 def step_by_step(weights: Sequence[float], anchors: Sequence[Tensor]) -> Tensor:

@@ -1,8 +1,8 @@
 """One generic patch around the host's blocks, in three grains. Built for one call of the network and gone with it.
 
 Computing, a patch lets the block run (or the patch that another pack had put there) and keeps what it added. On a
-skipped step it adds the forecast of that instead. What it stores is a copy, what it returns is fresh memory: the host's
-blocks and ControlNet write in place.
+skipped step it adds the forecast of that instead. What it stores is a copy, and what it adds to is fresh memory: the
+host's blocks and ControlNet write in place.
 """
 
 import threading

@@ -37,7 +37,7 @@ def weighted_sum(
 
 
 def _in_one_pass(weights: Sequence[float], anchors: Sequence[Tensor], out: Tensor | None) -> Tensor | None:
-    """None where it takes more."""
+    """None where it takes more. A kernel has memory of its own: with ``out`` its sum is copied there."""
     *older, newest = anchors
     if len(older) < 2 and math.isclose(sum(weights), 1.0):
         if older:

@@ -1,8 +1,8 @@
 """A weighted sum in one pass over memory, by a kernel that torch compiles while it runs; on NVIDIA's and AMD's GPUs.
 
 Without it a sum of three anchors of bfloat16 moves three times as many bytes as it must: torch has no operation that
-adds more than two tensors, and what lies between two operations is float32. Before a kernel is used, what it makes of
-a few numbers is compared with the same sum in float64. Where anything is wrong, it is not used again in this process.
+adds more than two tensors, and what lies between two operations is float32. Before a kernel is used, its sum of a few
+numbers is compared with the same in float64. Where anything is wrong, it is not used again in this process.
 """
 
 import logging
@@ -16,61 +16,65 @@ from torch.cuda import jiterator
 
 KINDS = ("cuda",)  # of devices; AMD's have this name too
 MOST = 8  # tensors that torch hands to such a kernel
+ALIGNED = 64  # bytes: eight of the widest numbers, the most that torch reads at once
 SAMPLE = 4099  # numbers: several blocks of threads, and a rest that does not fill one
 
 Kernel = Callable[..., Tensor]
+Place = tuple[torch.device, torch.dtype, int]  # the last: how many anchors
 log = logging.getLogger("hicache")
 _lock = threading.Lock()  # torch keeps compiled kernels in a table that threads must not extend at once
-_kernels: dict[tuple[torch.device, torch.dtype, int], Kernel | None] = {}
-refusals: list[str] = []  # why some are None
+_kernels: dict[Place, Kernel] = {}
+_without: set[Place] = set()
+refusals: list[str] = []  # why they are without
 
 
 def sum_in_one_pass(weights: Sequence[float], anchors: Sequence[Tensor]) -> Tensor | None:
     """sum_i weights[i] * anchors[i] in fresh memory, added in float32 (of float64 in float64) and rounded once; None
-    where there is no such kernel for these tensors.
+    where there is no such kernel for these tensors, or no memory for it.
 
-    anchors: of one shape, dtype and device.
+    anchors: of one shape and dtype.
     """
     device, dtype, count = anchors[0].device, anchors[0].dtype, len(anchors)
-    if device.type not in KINDS or count > MOST or any(anchor.device != device for anchor in anchors):
+    if device.type not in KINDS or count > MOST or not all(_is_plain(anchor, device) for anchor in anchors):
         return None
     place = (device, dtype, count)
     with _lock:
-        if place not in _kernels:
-            _kernels[place] = _tried(*place)
-        kernel = _kernels[place]
-        if kernel is None:
+        if place in _without:
             return None
         try:
-            return _launch(kernel, weights, anchors)
-        except torch.cuda.OutOfMemoryError:
-            raise
-        except RuntimeError as error:  # other shapes and strides are other kernels to torch
-            _kernels[place] = _refused(error)
+            if place not in _kernels:
+                _kernels[place] = _tried(*place)
+            return _launch(_kernels[place], weights, anchors)
+        except Exception as error:
+            if "out of memory" not in str(error).lower():  # torch and the driver say it in errors of several classes
+                _without.add(place)
+                _note(error)
             return None
 
 
-def _tried(device: torch.device, dtype: torch.dtype, count: int) -> Kernel | None:
-    """A kernel that has shown that it adds as it should. Waits for the device, once for every kind of sum."""
+def _is_plain(anchor: Tensor, device: torch.device) -> bool:
+    """Whether torch takes the kernel that was tried: for other strides and addresses it makes others."""
+    return anchor.device == device and anchor.is_contiguous() and anchor.data_ptr() % ALIGNED == 0
+
+
+def _tried(device: torch.device, dtype: torch.dtype, count: int) -> Kernel:
+    """A kernel that has shown that it adds as it should. Waits for the device."""
     weights = [(-1.0) ** i * (1.0 + 0.3 * i) for i in range(count)]
-    phases = torch.arange(SAMPLE, dtype=torch.float64)
+    phases = torch.arange(SAMPLE, dtype=torch.float64, device="cpu")
     anchors = [torch.sin(phases + i).to(device, dtype) for i in range(count)]
-    exact = torch.tensor(weights, dtype=torch.float64) @ torch.stack(anchors).cpu().double()
-    try:
-        kernel = cast("Kernel", jiterator._create_jit_fn(code(count), **{f"w{i}": 0.0 for i in range(count)}))
-        found = _launch(kernel, weights, anchors).cpu().double()
-    except torch.cuda.OutOfMemoryError:
-        raise
-    except Exception as error:
-        return _refused(error)
+    kernel = cast("Kernel", jiterator._create_jit_fn(code(count), **{f"w{i}": 0.0 for i in range(count)}))
+    found = _launch(kernel, weights, anchors).cpu().double()
+    exact = torch.tensor(weights, dtype=torch.float64, device="cpu") @ torch.stack(anchors).cpu().double()
     wide = torch.finfo(torch.promote_types(dtype, torch.float32)).eps
     if not torch.allclose(found, exact, rtol=0.51 * torch.finfo(dtype).eps, atol=99 * wide):
-        return _refused(ArithmeticError(f"torch's run-time kernel for {dtype} adds wrongly on {device}"))
+        raise ArithmeticError(f"torch's run-time kernel for {dtype} adds wrongly on {device}")
     return kernel
 
 
-def _refused(error: Exception) -> None:
-    reason = (str(error) or type(error).__name__).strip().splitlines()[0]
+def _note(error: Exception) -> None:
+    """Keep why there is no kernel, and log it once. Torch puts the program in front of what its compiler said."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    reason = next((line for line in lines if "error:" in line), lines[0]).strip()
     if reason not in refusals:
         refusals.append(reason)
         log.info("HiCache: forecasts from three or more computed steps take longer than they could: %s", reason)

@@ -78,39 +78,93 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("grain", PATCHES)
-@pytest.mark.parametrize(("name", "method"), CASES)
-@pytest.mark.parametrize("together", [True, False])
-def test_skipping_with_the_features_of_the_step_is_the_step(request, call, name, method, grain, together):
-    with torch.no_grad():
-        expected = call(name, method, {})
-    fixture = request.getfixturevalue(name)
-    network = fixture if name == "flux_2" else fixture.model.diffusion_model
-    architecture = QWEN_IMAGE if name == "qwen_image" else FLUX
-    # Two conditions of one picture each, or one of two.
-    options = {"cond_or_uncond": [0, 1], "uuids": ["a", "b"]} if together else {"cond_or_uncond": [0], "uuids": ["a"]}
-    layouts = {}
+@pytest.fixture
+def through(request, call):
+    """Calls a network by name through the patches of a grain: what a plan says, what comes out, whether blocks ran.
 
-    def through(**what):
+    together: two conditions of one picture each, or one of two.
+    """
+
+    def run(name, method, grain, together, layouts, **what):
+        fixture = request.getfixturevalue(name)
+        network = fixture if name == "flux_2" else fixture.model.diffusion_model
+        architecture = QWEN_IMAGE if name == "qwen_image" else FLUX
         plan = Plan(architecture, PATCHES[grain], 1 if together else 2, layouts, **what)
-        blocks = BlockCall(plan, network, options)
+        blocks = BlockCall(plan, network, OPTIONS[together])
         ran = []
         counter = first_block(network).register_forward_pre_hook(lambda *_: ran.append(1))
         try:
             with torch.no_grad():
-                output = call(name, method, blocks.patched(options))
+                output = call(name, method, blocks.patched(OPTIONS[together]))
         finally:
             counter.remove()
-        assert plan.objections == plan.trouble == []
+        assert plan.trouble == []
         return output, plan, len(ran)
 
-    branches = list(zip(options["cond_or_uncond"], options["uuids"], strict=True))
-    computed, plan, ran = through(recorded={branch: {} for branch in branches})
+    return run
+
+
+OPTIONS = {
+    True: {"cond_or_uncond": [0, 1], "uuids": ["a", "b"]},
+    False: {"cond_or_uncond": [0], "uuids": ["a"]},
+}
+
+
+def recorded_for(together):
+    options = OPTIONS[together]
+    return {branch: {} for branch in zip(options["cond_or_uncond"], options["uuids"], strict=True)}
+
+
+def series_of(recorded, change=lambda tensor: tensor):
+    """Forecasts that are what was recorded, or a change of it."""
+    return {
+        branch: Series(
+            (Anchor(0.0, {s: change(t) for s, t in tensors.items()}, {}),), {slot: [1.0] for slot in tensors}
+        )
+        for branch, tensors in recorded.items()
+    }
+
+
+@pytest.mark.parametrize("grain", PATCHES)
+@pytest.mark.parametrize(("name", "method"), CASES)
+@pytest.mark.parametrize("together", [True, False])
+def test_skipping_with_the_features_of_the_step_is_the_step(call, through, name, method, grain, together):
+    with torch.no_grad():
+        expected = call(name, method, {})
+    case = name, method, grain, together, {}
+    computed, plan, ran = through(*case, recorded=recorded_for(together))
     assert torch.equal(computed, expected)
     assert ran == 1
-    series = {}
-    for branch, tensors in plan.recorded.items():
-        series[branch] = Series((Anchor(0.0, tensors, {}),), {slot: [1.0] for slot in tensors})
-    skipped, _, ran = through(series=series)
+    skipped, passed, ran = through(*case, series=series_of(plan.recorded))
     assert ran == 0
+    assert plan.objections == passed.objections == []
     assert float((skipped - expected).norm()) < 1e-5 * float(expected.norm())
+
+
+@pytest.mark.parametrize("grain", PATCHES)
+@pytest.mark.parametrize("name", ["flux", "qwen_image"])
+@pytest.mark.parametrize("together", [True, False])
+def test_a_call_with_other_tokens_than_were_stored_is_computed(call, through, name, grain, together):
+    case = name, "", grain, together, {}
+    _, plan, _ = through(*case, recorded=recorded_for(together))
+    shorter = series_of(plan.recorded, lambda tensor: tensor[:, 1:])
+    output, refused, ran = through(*case, series=shorter)
+    assert refused.objections == ["the shape of the hidden states changed"]
+    assert ran == 1
+    with torch.no_grad():
+        assert torch.equal(output, call(name, "", {}))
+
+
+@pytest.mark.parametrize("grain", PATCHES)
+def test_a_block_of_which_something_is_missing_is_computed(call, through, grain):
+    """Nobody objects: the rest is forecast as it was meant."""
+    case = "flux", "", grain, False, {}
+    _, plan, _ = through(*case, recorded=recorded_for(False))
+    (tensors,) = plan.recorded.values()
+    del tensors[next(iter(tensors))]
+    output, partly, ran = through(*case, series=series_of(plan.recorded))
+    assert partly.objections == []
+    assert ran == 1
+    with torch.no_grad():
+        expected = call("flux", "", {})
+    assert float((output - expected).norm()) < 1e-5 * float(expected.norm())
