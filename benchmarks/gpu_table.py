@@ -131,7 +131,7 @@ def _sums(rows: list[dict[str, Any]]) -> str:
     ways = [way for way in WAYS if any(way in row["milliseconds"] for row in rows)]
     lines = [
         "## weighted_sum against a copy of as many bytes\n",
-        "Milliseconds; in brackets, how many times the copy. The others are not in the pack.\n",
+        'Milliseconds; in brackets, how many times the copy. The ways from "step by step" on are not in the pack.\n',
         f"| tensors | anchors | MB moved | copy | {' | '.join(ways)} |",
         f"|{'---|' * (4 + len(ways))}",
     ]
