@@ -138,10 +138,10 @@ def test_a_kernel_that_adds_wrongly_is_not_used(compiler, caplog):
     assert "adds wrongly on cpu" in caplog.text
 
 
-def test_one_that_fails_for_other_shapes_is_given_up(compiler):
+def test_one_that_fails_later_is_given_up(compiler):
     stand_in, weights, anchors = compiler(), [0.7, -2.0, 2.3], anchors_of(3)
     total = weighted_sum(weights, anchors)
-    stand_in.trouble = RuntimeError("no kernel for such strides")
+    stand_in.trouble = RuntimeError("CUDA driver error: invalid image")
     assert torch.allclose(weighted_sum(weights, anchors), total, atol=1e-5)
     stand_in.trouble, calls = None, len(stand_in.calls)
     weighted_sum(weights, anchors)
