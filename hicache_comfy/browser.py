@@ -9,6 +9,7 @@ from typing import Any
 from . import executing
 from ._core import Evaluation
 from .events import Ended, Evaluated, Event, Started
+from .plan import remember_latent
 
 _KEPT = 64
 _PAUSE = 0.25  # seconds between two messages of one run: each costs some 0.4 ms (docs/benchmarks/events.md)
@@ -20,6 +21,7 @@ _TOLD = tuple(field.name for field in fields(Evaluation) if field.name != "sigma
 def show(node: str, settings: str, event: Event) -> None:
     """A listener for ``attach``, with the id of the node that shows the run and the fingerprint of its settings."""
     if isinstance(event, Started):
+        remember_latent(node, event.shape)
         _keep(_View(node, settings, event))
     view = _runs.get(event.run)
     if view is not None:

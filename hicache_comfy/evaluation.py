@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from .conditions import Conds, call_key, replay_keyframes
-from .run import Run, run_of
+from .run import Asked, Run, run_of
 from .shortage import spared
 
 
@@ -70,7 +70,15 @@ def calc_cond_batch(executor: Any, *args: Any, **kwargs: Any) -> list[Tensor]:
 
 
 def _evaluate(run: Run, request: Request, sigma: float, key: Hashable) -> list[Tensor]:
-    signatures = run.level.signatures(request, sigma)
+    position, signatures = run.session.position, run.level.signatures(request, sigma)
+    images = _answered(run, request, sigma, key, signatures)
+    if run.asked is None:
+        active = sorted({branch[0] if isinstance(branch, tuple) else branch for branch in signatures})
+        run.asked = Asked(position, sigma, frozenset(signatures.items()), [images[index] for index in active])
+    return images
+
+
+def _answered(run: Run, request: Request, sigma: float, key: Hashable, signatures: Any) -> list[Tensor]:
     series = run.session.forecast(key, signatures)
     if series is not None:
         return run.level.forecast(request, sigma, series, run.session)

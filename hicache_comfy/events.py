@@ -12,11 +12,12 @@ log = logging.getLogger("hicache")
 
 @dataclass(frozen=True)
 class Started:
-    """A run of ``total`` steps begins, and this is what it means to do."""
+    """A run of ``total`` steps on a latent of this shape begins, and this is what it means to do."""
 
     run: str
     total: int
     plan: Plan
+    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ class Teller:
     listener: Callable[[Event], None] | None
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
 
-    def started(self, total: int, plan: Plan) -> None:
-        self._tell(Started(self.run, total, plan))
+    def started(self, total: int, plan: Plan, shape: tuple[int, ...]) -> None:
+        self._tell(Started(self.run, total, plan, shape))
 
     def evaluated(self, evaluation: Evaluation) -> None:
         self._tell(Evaluated(self.run, evaluation))

@@ -4,7 +4,8 @@ from typing import Any
 
 from torch import Tensor
 
-from .run import Run, run_of
+from ._core import Guidance, guidance_weights
+from .run import Asked, Run, run_of
 from .shortage import spared
 
 
@@ -14,26 +15,36 @@ def predict_noise(executor: Any, *args: Any, **kwargs: Any) -> Tensor:
     run = run_of(model_options)
     if run is None:
         return executor(*args, **kwargs)
-    run.shift, session = None, run.session
+    run.shift = run.asked = None
+    session = run.session
     evaluations, forecasts = session.evaluations, session.forecasts
     denoised = executor(*args, **kwargs)
+    asked, run.asked = run.asked, None
     was_forecast = session.forecasts > forecasts
-    if session.evaluations == evaluations or not session.wants_direction(was_forecast):
+    if asked is None or not run.may_correct(asked) or not session.wants_direction(was_forecast):
         return denoised
     with spared(run):
-        return _corrected(run, x, denoised, was_forecast)
+        seen = Guidance((asked.conditions, session.evaluations - evaluations), _weights(denoised, asked))
+        return _corrected(run, asked, seen, x, denoised, was_forecast)
     return denoised
 
 
-def _corrected(run: Run, x: Tensor, denoised: Tensor, was_forecast: bool) -> Tensor:
+def _weights(denoised: Tensor, asked: Asked) -> Tensor:
+    """Of guidance; 1 where the images are those of a context window and not of the whole latent."""
+    whole = [image for image in asked.images if image.shape == denoised.shape]
+    return guidance_weights(denoised, whole or [denoised])
+
+
+def _corrected(run: Run, asked: Asked, seen: Guidance, x: Tensor, denoised: Tensor, was_forecast: bool) -> Tensor:
+    session = run.session
     if was_forecast:
-        run.session.follow(x, denoised)
-        return denoised
-    addition = run.session.correct(run.direction(x, denoised))
+        addition = session.follow(asked.position, x, denoised, asked.sigma, seen)
+    else:
+        addition = session.correct(asked.position, run.direction(x, denoised, asked.sigma), seen)
     if addition is None:
         return denoised
-    shift = run.sampled(addition).mul_(run.session.sigma)
-    corrected = denoised - shift
-    run.shift = None if run.session.ends_here else shift
-    run.session.corrected()
-    return corrected
+    shift = run.sampled(addition)
+    run.shift = None if session.ends_here else shift
+    if not was_forecast:
+        session.corrected()
+    return denoised + shift

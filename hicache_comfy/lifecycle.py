@@ -9,7 +9,7 @@ from comfy.model_patcher import create_model_options_clone
 from comfy.model_sampling import CONST
 from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 
-from ._core import RunReport, Session, Timeline
+from ._core import RunReport, Session, Timeline, floor_of
 from .events import Teller, safely
 from .levels import choose_level
 from .memory import prepare_sampling, settle
@@ -18,6 +18,7 @@ from .patch import KEY, Patch
 from .plan import computing_all, forecast_range
 from .reports import store_report
 from .run import Run
+from .sampler_steps import linear_sampler_of
 from .samplers import SamplerRule, rule_of
 from .shortage import spared
 
@@ -30,7 +31,7 @@ def sample_with_session(patch: Patch, executor: Any, *args: Any, **kwargs: Any) 
     call = inspect.signature(executor.original).bind(*args, **kwargs)
     rule = rule_of(call.arguments["sampler"])
     teller = Teller(patch.on_event)
-    run = _start(patch, guider, rule, call.arguments["sigmas"].tolist(), Timeline(teller.evaluated))
+    run = _start(patch, guider, rule, call.arguments, Timeline(teller.evaluated))
     mask = call.arguments.get("denoise_mask")
     if mask is not None:
         with spared(run):
@@ -45,7 +46,7 @@ def sample_with_session(patch: Patch, executor: Any, *args: Any, **kwargs: Any) 
     add_wrapper_with_key(
         WrappersMP.PREPARE_SAMPLING, KEY, prepare_sampling, guider.model_options, is_model_options=True
     )
-    teller.started(run.session.total, run.session.plan)
+    teller.started(run.session.total, run.session.plan, _shape(call.arguments))
     finished = False
     try:
         sampled = executor(*call.args, **call.kwargs)
@@ -59,26 +60,35 @@ def sample_with_session(patch: Patch, executor: Any, *args: Any, **kwargs: Any) 
         teller.ended(report, finished)
 
 
-def _start(patch: Patch, guider: Any, rule: SamplerRule, sigmas: list[float], timeline: Timeline) -> Run:
+def _start(patch: Patch, guider: Any, rule: SamplerRule, call: dict[str, Any], timeline: Timeline) -> Run:
     options, settings = guider.model_options.get("transformer_options", {}), patch.settings
     obstacle = _conflict(options) or (rule.obstacle and f"every step is computed, {rule.obstacle}")
     if obstacle:
         settings = computing_all(settings)
-    model_sampling = guider.model_patcher.get_model_object("model_sampling")
-    level, change = choose_level(settings, guider.model_patcher, options, rule.deterministic)
+    patcher, sigmas = guider.model_patcher, call["sigmas"].tolist()
+    model_sampling = patcher.get_model_object("model_sampling")
+    flow = isinstance(model_sampling, CONST)
+    level, change = choose_level(settings, patcher, options, rule.deterministic)
     session = Session(
         settings,
         sigmas,
         *forecast_range(settings, model_sampling),
-        correct_drift=rule.correctable,
+        sampler=linear_sampler_of(call["sampler"], sigmas, patcher) if rule.correctable else None,
         smooth=rule.deterministic,
-        flow=isinstance(model_sampling, CONST),
+        flow=flow,
+        floor=floor_of(_shape(call), flow),
         hindsight=isinstance(level, OutputLevel),  # of latents, which are small; hidden states are not
         timeline=timeline,
     )
-    for message in filter(None, (patch.replaced, obstacle, change)):
+    caution = "" if flow or settings.asks_for_every_step else rule.caution
+    for message in filter(None, (patch.replaced, obstacle, change, caution)):
         session.say_once(message)
-    return Run(session, level)
+    return Run(session, level, directions=rule.asks)
+
+
+def _shape(call: dict[str, Any]) -> tuple[int, ...]:
+    """Of the latent; of the first one, where the host has packed several into it, as video and audio."""
+    return tuple((call.get("latent_shapes") or [call["noise"].shape])[0])
 
 
 def _conflict(transformer_options: dict[str, Any]) -> str:

@@ -2,17 +2,20 @@
 
 import math
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 import comfy.samplers
 from comfy.model_patcher import ModelPatcher
 from comfy.model_sampling import CONST, ModelSamplingDiscreteFlow
 
 from . import executing
-from ._core import Preview, Settings, look_ahead, shown
+from ._core import Preview, Settings, floor_of, look_ahead, shown
 from .samplers import SamplerRule, rule_of
+
+T = TypeVar("T")
 
 
 def computing_all(settings: Settings) -> Settings:
@@ -79,19 +82,28 @@ class _UnknownModel(ModelSamplingDiscreteFlow, CONST):
 
 _KEPT = 64
 _ANY = ""  # workflow
+_USUAL = (1, 16, 128, 128)  # a latent of 1024x1024 pixels
 _model_samplings: OrderedDict[tuple[str, str], Any] = OrderedDict()
+_shapes: OrderedDict[tuple[str, str], Sequence[int]] = OrderedDict()
 
 
 def remember_model(node: str, model: ModelPatcher) -> None:
-    """Of the model that a Patch node got, what noise levels depend on.
+    """Of the model that a Patch node got, what noise levels depend on."""
+    _remember(_model_samplings, node, model.get_model_object("model_sampling"))
 
-    Also for a node of that id in any workflow: the host runs a node again only where something is new to it.
-    """
+
+def remember_latent(node: str, shape: Sequence[int]) -> None:
+    """The shape of the latent that was sampled with the model of a Patch node: plans depend on its size."""
+    _remember(_shapes, node, tuple(shape))
+
+
+def _remember(what: OrderedDict[tuple[str, str], T], node: str, value: T) -> None:
+    """Also for a node of that id in any workflow: the host runs a node again only where something is new to it."""
     for key in {(executing.workflow(), node), (_ANY, node)}:
-        _model_samplings[key] = model.get_model_object("model_sampling")
-        _model_samplings.move_to_end(key)
-    while len(_model_samplings) > _KEPT:
-        _model_samplings.popitem(last=False)
+        what[key] = value
+        what.move_to_end(key)
+    while len(what) > _KEPT:
+        what.popitem(last=False)
 
 
 @dataclass(frozen=True)
@@ -106,11 +118,19 @@ class _Sampled:
 
 def plan_ahead(settings: Settings, sampling: Sampling, node: str = "", workflow: str = _ANY) -> Preview:
     """The plan of a run that has not begun: that of its session, if the model went through this node last."""
-    known = (_model_samplings.get((of, node)) for of in (workflow, _ANY))
-    model_sampling = next(filter(None, known), None) or _UnknownModel()
-    return look_ahead(
-        computing_all(settings) if sampling.rule.obstacle else settings,
+    keys = ((workflow, node), (_ANY, node))
+    model_sampling = next(filter(None, map(_model_samplings.get, keys)), None) or _UnknownModel()
+    shape = next(filter(None, map(_shapes.get, keys)), _USUAL)
+    flow, rule = isinstance(model_sampling, CONST), sampling.rule
+    if rule.obstacle:
+        settings = computing_all(settings)
+    preview = look_ahead(
+        settings,
         sampling.sigmas(model_sampling),
         *forecast_range(settings, model_sampling),
-        flow=isinstance(model_sampling, CONST),
+        flow=flow,
+        floor=floor_of(shape, flow),
     )
+    if rule.caution and not flow and not preview.message and not settings.asks_for_every_step:
+        return replace(preview, message=rule.caution)
+    return preview

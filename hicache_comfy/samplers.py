@@ -10,12 +10,14 @@ class SamplerRule:
     correctable    one evaluation a step, and measured better with the corrector (docs/corrector.md)
     obstacle       why nothing can be forecast
     asks           how often it asks at one noise level; each time has a history of its own
+    caution        what to say of it with a model to whose picture noise is added
     """
 
     deterministic: bool = False
     correctable: bool = False
     obstacle: str = ""
     asks: int = 1
+    caution: str = ""
 
 
 _CORRECTABLE = SamplerRule(deterministic=True, correctable=True)
@@ -23,6 +25,10 @@ _DETERMINISTIC = SamplerRule(deterministic=True)
 _ASKS_TWICE = SamplerRule(asks=2)
 _CFG_PP = SamplerRule(obstacle="because CFG++ samplers amplify what a forecast gets wrong")
 _FEEDS_BACK = SamplerRule(obstacle="because this sampler feeds the denoised image back whole")
+
+_LOOKS_AHEAD = SamplerRule(
+    caution="with this sampler, fewer steps without HiCache may come nearer to the full run: compare both"
+)
 
 SAMPLERS = {
     "sample_euler": _CORRECTABLE,  # DDIM too
@@ -41,6 +47,12 @@ SAMPLERS = {
     "sample_exp_heun_2_x0_sde": _ASKS_TWICE,
     "sample_dpm_2_ancestral": _ASKS_TWICE,
     "sample_sa_solver_pece": _ASKS_TWICE,
+    "sample_dpmpp_2m_sde": _LOOKS_AHEAD,
+    "sample_dpmpp_2m_sde_gpu": _LOOKS_AHEAD,
+    "sample_dpmpp_2m_sde_heun": _LOOKS_AHEAD,
+    "sample_dpmpp_2m_sde_heun_gpu": _LOOKS_AHEAD,
+    "sample_dpmpp_3m_sde": _LOOKS_AHEAD,
+    "sample_dpmpp_3m_sde_gpu": _LOOKS_AHEAD,
     "sample_lcm": _FEEDS_BACK,
     "sample_lcm_upscale": _FEEDS_BACK,
     "sample_ar_video": SamplerRule(obstacle="because this sampler fills a cache at every call of the network"),

@@ -1,7 +1,10 @@
 """Forecasting of cached network outputs: settings, bases, schedules, one session per run. Pure torch, no host."""
 
 from . import presets
+from .density import floor_of
+from .guidance import Guidance, guidance_weights
 from .history import OUTPUT, Series
+from .linear_sampler import LinearSampler, euler, linear_sampler
 from .preview import Preview, look_ahead
 from .report import Evaluation, RunReport
 from .schedule import Plan
@@ -15,6 +18,8 @@ __all__ = [
     "OUTPUT",
     "RANGES",
     "Evaluation",
+    "Guidance",
+    "LinearSampler",
     "Plan",
     "Preview",
     "RunReport",
@@ -23,6 +28,10 @@ __all__ = [
     "Settings",
     "SettingsError",
     "Timeline",
+    "euler",
+    "floor_of",
+    "guidance_weights",
+    "linear_sampler",
     "look_ahead",
     "parse_steps",
     "presets",

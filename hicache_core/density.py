@@ -1,41 +1,56 @@
 """How much each step of a run matters: where network calls are best spent.
 
-    density_k = sqrt(move_k * change_k)
+Computed steps lie at even distances in
 
-move_k is how far step k moves the latent, (sigma_k - sigma_{k+1}) / (signal_k + sigma_k): an error in its direction
-weighs that much. change_k is how far the log of the signal-to-noise ratio went since step k - 1: new detail appears at
-an even rate in it, and the direction changes with that. Equal shares of this density between computed steps are to
-leave equal drifts; docs/schedule.md has how near that comes.
+    Phi(sigma) = (noise / (signal + floor)) ** (1 / RHO)
+
+so the density of step k is Phi(sigma_{k-1}) - Phi(sigma_k). The coarse structure of a picture stands out of the noise
+first, when there is as little signal as ``floor``, and everything after depends on it: so the first steps are dense.
+The schedules that searches found for real models are evenly spaced in Phi to within what two searches differ by
+(docs/schedule.md).
 """
 
 import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-SOFTEN = 0.02  # keeps the log-ratio of a flow model finite at pure noise
+RHO = 2.5
+FLOOR, CELLS = 0.003, 128 * 128  # the floor of latents with that many cells
+GAIN, LEFT = 1.5, 0.1  # how much an early error weighs; what the corrector leaves of it
+ADDED_FLOOR = 0.1  # no less for models to whose picture noise is added: they begin where a tenth is signal
 
 
-def step_moves(sigmas: Sequence[float], flow: bool) -> tuple[float, ...]:
-    """How far every step moves the latent along its direction, in units of the latent's own size."""
-    return tuple(abs(a - b) / (_signal(a, flow) + a) for a, b in pairwise(sigmas))
+def floor_of(shape: Sequence[int], flow: bool) -> float:
+    """The floor for latents of this shape (batch, channels, ...): the more cells, the earlier structure is decided.
+
+    All cells count, whatever the sides: those of a video's frames too, for what the frames share is seen in all of
+    them. flow: what the noise levels mean, as in ``step_density``.
+    """
+    floor = FLOOR * (CELLS / max(1, math.prod(shape[2:]))) ** 0.85
+    return floor if flow else max(floor, ADDED_FLOOR)
 
 
-def step_density(sigmas: Sequence[float], flow: bool) -> tuple[float, ...]:
-    """The density of every step, without unit; zero for a step that neither moves nor changes anything.
+def step_moves(sigmas: Sequence[float], flow: bool, floor: float = FLOOR) -> tuple[float, ...]:
+    """How far an error of its direction, in every step, leads the finished picture off, in units of its size.
+
+    A step moves the latent by its length in noise levels. What that does to the picture weighs the more, the less of
+    the picture was to be seen when it happened.
+    """
+    scaled = [_in_flow(sigma, flow) for sigma in sigmas]
+    return tuple(LEFT * abs(a - b) / (1.0 - a + floor) ** GAIN for a, b in pairwise(scaled))
+
+
+def step_density(sigmas: Sequence[float], flow: bool, floor: float = FLOOR) -> tuple[float, ...]:
+    """The density of every step, without unit; that of the first one, which nothing precedes, is 0.
 
     sigmas: noise levels, one more than steps. flow: noise replaces the picture, x = (1 - sigma) clean + sigma noise;
     otherwise it is added to it, x = clean + sigma noise.
     """
-    ratios = [_log_ratio(sigma, flow) for sigma in sigmas[:-1]]
-    changes = [abs(b - a) for a, b in pairwise(ratios)]
-    return tuple(
-        math.sqrt(m * c) for m, c in zip(step_moves(sigmas, flow), [*changes[:1], *changes] or [1.0], strict=False)
-    )
+    scaled = [_in_flow(sigma, flow) for sigma in sigmas[:-1]]
+    phi = [(sigma / (1.0 - sigma + floor)) ** (1.0 / RHO) for sigma in scaled]
+    return tuple(abs(a - b) for a, b in pairwise([*phi[:1], *phi]))
 
 
-def _signal(sigma: float, flow: bool) -> float:
-    return max(0.0, 1.0 - sigma) if flow else 1.0
-
-
-def _log_ratio(sigma: float, flow: bool) -> float:
-    return math.log((_signal(sigma, flow) + SOFTEN) / max(sigma, 1e-6))
+def _in_flow(sigma: float, flow: bool) -> float:
+    """The noise level of the same picture in the scale of a flow model, from 0 to 1."""
+    return min(1.0, sigma) if flow else sigma / (1.0 + sigma)

@@ -1,16 +1,6 @@
 """Compute or forecast: the decision at every step of one run, from the plan and the errors measured on the way."""
 
-from dataclasses import dataclass
-
-from .schedule import GapController, Plan
-
-
-@dataclass(frozen=True, slots=True)
-class _Gap:
-    """The gap planned after a computed step, in the controller's density, and the drift that led to it."""
-
-    length: float
-    drift: float
+from .schedule import Plan
 
 
 class Pace:
@@ -20,11 +10,16 @@ class Pace:
         self._plan = plan
         self._open = frozenset(range(total)) - plan.computed
         self._last_open = max(self._open, default=-1)
-        tolerance = plan.controller.tolerance if plan.controller else 0.0
-        self._before = self._after = _Gap(0.0, tolerance)
+        self._before, self._after = self._unknown, self._unknown  # the gaps planned before and after a computed step
         self._previous, self._current = -1, -1  # the last two computed steps
         self._worst: float | None = None
         self._next = 0
+
+    @property
+    def _unknown(self) -> tuple[float, float]:
+        """The gap to plan, and the drift to expect of it, before any error is known."""
+        controller = self._plan.controller
+        return (controller.first_gap, controller.tolerance) if controller else (0.0, 0.0)
 
     def must_compute(self, step: int) -> bool:
         return step not in self._open or (self._plan.controller is not None and step >= self._next)
@@ -46,19 +41,8 @@ class Pace:
             self._before, self._worst = self._after, None
         if error is not None:
             self._worst = max(error, self._worst or 0.0)
-        self._after = self._first(controller) if self._worst is None else self._following(controller, self._worst)
-        self._next = controller.reach(step, self._after.length)
-
-    def _first(self, controller: GapController) -> _Gap:
-        """The gap after a step that nothing could be forecast for."""
-        return _Gap(controller.first_gap, controller.tolerance)
-
-    def _following(self, controller: GapController, error: float) -> _Gap:
-        """The gap after a step for which the forecast would have had this relative error."""
-        drift = controller.drift(self._previous, self._current, error)
-        if self._current not in self._open and drift <= controller.tolerance:
-            return self._before  # computed whatever its gap: that says nothing against the gap that was planned
-        gap = controller.length(self._previous, self._current)
-        if controller.reach(self._previous, self._before.length) == self._current:  # the planned gap ended within it
-            gap = min(max(gap, self._before.length), controller.length(self._previous, self._current + 1))
-        return _Gap(controller.next_gap(gap, drift, self._before.drift), drift)
+        if self._worst is not None:
+            gap, drift_before = self._before
+            drift = controller.drift_of(gap, self._previous, self._current, self._worst)
+            self._after = controller.next_gap(gap, drift, drift_before), drift
+        self._next = controller.reach(step, self._after[0])

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .density import FLOOR
 from .pace import Pace
 from .schedule import POLICIES, Plan
 from .settings import Settings
@@ -32,9 +33,10 @@ def look_ahead(
     start_sigma: float = math.inf,
     end_sigma: float = 0.0,
     flow: bool = True,
+    floor: float = FLOOR,
 ) -> Preview:
     """The same plan as a ``Session`` with these arguments makes."""
-    steps = step_range(sigmas, start_sigma, end_sigma, flow)
+    steps = step_range(sigmas, start_sigma, end_sigma, flow, settings.signal_floor or floor)
     plan = POLICIES[settings.schedule](settings, steps)
     fewest = _fewest(plan, steps.total, unknown=min(settings.warmup_steps, settings.anchors))
     most = fewest if plan.controller is None else steps.total

@@ -38,6 +38,7 @@ class RunReport:
     bytes_held       the largest size of everything stored together: anchors, and what corrector and stabilizer keep
     bytes_announced  what the host was told before the run to leave free on the device of the model
     device           where the anchors were; empty if there were none
+    signal_floor     the signal at which the schedule took structure to be decided (density.py)
     """
 
     evaluations: tuple[Evaluation, ...]
@@ -45,6 +46,7 @@ class RunReport:
     messages: tuple[str, ...]
     bytes_announced: int = 0
     device: str = ""
+    signal_floor: float = 0.0
 
     @property
     def calls(self) -> int:
@@ -106,5 +108,6 @@ class RunReport:
             "bytes_held": self.bytes_held,
             "bytes_announced": self.bytes_announced,
             "device": self.device,
+            "signal_floor": self.signal_floor,
             "messages": list(self.messages),
         }

@@ -9,9 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-TAIL = 0.8  # of the distance between computed steps, left behind the last one
+TAIL = 0.5  # of the distance between computed steps, left behind the last one
 FEWEST = 4  # computed steps of a budget: with two or three, forecasts are little nearer than as many steps
-EXPECTED = 0.2  # drift of a gap divided by its square in the density, before any is known (docs/schedule.md)
+SHORT = 10  # steps of a run in which forecasts win only if half of it or less is computed (docs/schedule.md)
+GROWTH = 1.4  # of a gap from one to the next, at most
+EXPECTED = 0.05  # drift of a gap divided by its square in the density, before any is known (docs/schedule.md)
 
 if TYPE_CHECKING:  # settings.py imports this module for POLICIES
     from .settings import Settings
@@ -78,9 +80,11 @@ def budget(settings: "Settings", steps: StepRange) -> Plan:
     """As many computed steps as ``speed`` allows, spread so that equal shares of the density lie between them.
 
     Never fewer than FEWEST, or than the warm-up and one more: where that is too many for the speed, the plan says so.
-    Steps computed before the range count as warm-up.
+    Steps computed before the range count as warm-up. A SHORT run is computed whole unless half of it is enough.
     """
     wanted = round(steps.total / settings.speed)
+    if max(1, wanted) < steps.total <= SHORT and 2 * max(wanted, FEWEST) > steps.total:
+        return Plan(frozenset(range(steps.total)), message=_too_short(settings, steps))
     start = min(steps.stop, max(steps.first, settings.warmup_steps))
     fixed = _outside(steps) | frozenset(range(steps.first, start))
     free = range(start, steps.stop)
@@ -88,11 +92,23 @@ def budget(settings: "Settings", steps: StepRange) -> Plan:
     chosen = fixed | {free[k] for k in spent}
     if len(chosen) <= max(1, wanted):
         return Plan(chosen)
-    reason = f"speed {settings.speed:g} is out of reach: {len(chosen)} of {steps.total} steps must be computed; "
     if len(chosen) <= FEWEST:
-        return Plan(chosen, message=f"{reason}target speed never computes fewer than {FEWEST}, so sample more steps")
-    advice = "sample more steps, or lower warmup_steps or widen start_percent and end_percent"
-    return Plan(chosen, message=reason + advice)
+        return Plan(
+            chosen, message=_out_of_reach(settings, steps, len(chosen), "with fewer the picture changes too much")
+        )
+    advice = "lower warmup_steps, or widen start_percent and end_percent"
+    return Plan(chosen, message=_out_of_reach(settings, steps, len(chosen), advice))
+
+
+def _out_of_reach(settings: "Settings", steps: StepRange, calls: int, why: str) -> str:
+    return f"speed {settings.speed:g} is out of reach: {calls} of {steps.total} steps must be computed; {why}"
+
+
+def _too_short(settings: "Settings", steps: StepRange) -> str:
+    """What is gained by a higher speed, if anything is."""
+    half = steps.total // 2
+    hint = f", but from speed {steps.total / half:.2g} on {half} are enough" if half >= FEWEST else ""
+    return _out_of_reach(settings, steps, steps.total, f"forecasts gain nothing in so short a run{hint}")
 
 
 def spread(density: Sequence[float], calls: int) -> list[int]:
@@ -140,12 +156,16 @@ class GapController:
         """The gap to try before any drift is known."""
         return math.sqrt(self.tolerance / EXPECTED)
 
-    def next_gap(self, gap: float, error: float, previous_error: float) -> float:
-        """The next gap after a gap whose forecast had this ``error``, and the one before ``previous_error``."""
+    def next_gap(self, gap: float, drift: float, drift_before: float) -> float:
+        """The gap to plan after one that would have led this far off, and after the one before it."""
         p = self.order + 1
-        integral = self._in_tolerances(error) ** (-0.7 / p)
-        proportional = self._in_tolerances(previous_error) ** (0.4 / p)
-        return gap * min(1.5, max(0.5, integral * proportional))
+        factor = self._in_tolerances(drift) ** (-0.7 / p) * self._in_tolerances(drift_before) ** (0.4 / p)
+        return gap * min(GROWTH, max(1.0 / GROWTH, factor))
+
+    def drift_of(self, gap: float, step: int, other: int, error: float) -> float:
+        """How far a planned gap would lead the picture off, judged by the one between two computed steps."""
+        length = self.length(step, other)
+        return self.drift(step, other, error) * (gap / length) ** (self.order + 1) if length > 0.0 else 0.0
 
     def _in_tolerances(self, error: float) -> float:
         """Never so small or large that a power of it is no number, however small the tolerance is."""
@@ -186,7 +206,7 @@ POLICIES: dict[str, Policy] = {
     "budget": Policy(
         budget,
         "target speed",
-        "computes one step in 'speed', most of them where steps are long and detail appears: near the end",
+        "computes one step in 'speed', most of them at the beginning, where the picture is decided",
     ),
     "interval": Policy(interval, "even intervals", "after the warm-up, computes every n-th step, n = 'speed' rounded"),
     "adaptive": Policy(

@@ -3,13 +3,17 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from .basis import ANALYTIC, BASES, BasisOptions
-from .corrector import DriftCorrector
+from .density import FLOOR
+from .directions import GuidedDirections
+from .guidance import Guidance
 from .history import Anchor, Histories, History, Series, Slot
+from .linear_sampler import LinearSampler
 from .measure import Questions
 from .pace import Pace
 from .report import RunReport
@@ -17,7 +21,7 @@ from .schedule import POLICIES, Plan
 from .settings import Settings
 from .steps import StepCursor, step_range
 from .timeline import Timeline
-from .trust import FULL, NONE, Trend, TrendTrust
+from .trust import FULL, NONE
 
 Key = Hashable  # of a call of the network
 Branch = Hashable  # of one condition in it
@@ -33,15 +37,16 @@ class Session:
     sigmas       noise levels of the run, one more than steps
     start_sigma  no forecast above this noise level
     end_sigma    no forecast below this noise level
-    correct_drift  whether the sampler is one whose steps the corrector understands
+    sampler      what the sampler makes of what it is handed, for the corrector; None: it is not used
     smooth       whether the sampler adds no noise, so that the trend of its directions means something; where it adds
                  some, forecasts had better follow none
     flow         whether noise replaces the picture instead of being added to it (density.py)
+    floor        the signal at which structure is decided, where the settings do not say (density.py)
     hindsight    compare what is computed with what would have been forecast, as adaptive schedules always do
     timeline     keeps the evaluations; its own, if it shall tell a listener of them
 
-    ``sigma`` is the noise level of the last evaluation; ``evaluations`` counts them, ``forecasts`` those for which a
-    forecast was handed out. ``storage`` is the device that keeps the anchors, None: each where it was computed; it may
+    ``sigma`` and ``position`` are of the last evaluation; ``evaluations`` counts them, ``forecasts`` those that were
+    forecast. ``storage`` is the device that keeps the anchors, None: each where it was computed; it may
     be set before the first evaluation. ``plan`` is what it means to do in ``total`` steps.
 
     For every evaluation the host calls ``begin``, then ``forecast``; if that returned None it calls ``make_room``, runs
@@ -54,20 +59,23 @@ class Session:
         sigmas: Sequence[float],
         start_sigma: float = math.inf,
         end_sigma: float = 0.0,
-        correct_drift: bool = False,
+        sampler: LinearSampler | None = None,
         smooth: bool = True,
         flow: bool = True,
+        floor: float = FLOOR,
         hindsight: bool = False,
         timeline: Timeline | None = None,
     ) -> None:
-        steps = step_range(sigmas, start_sigma, end_sigma, flow)
+        self.floor = settings.signal_floor or floor
+        span = step_range(sigmas, start_sigma, end_sigma, flow, self.floor)
         self._settings = settings
-        self.total = steps.total
+        self.total = span.total
         self._sigmas = sigmas
-        self._corrector = DriftCorrector(sigmas) if correct_drift and settings.corrector else None
-        self._trust = TrendTrust() if smooth and settings.stabilizer else None
-        self._untold = NONE if settings.stabilizer else FULL
-        self.plan = POLICIES[settings.schedule](settings, steps)
+        untold = NONE if settings.stabilizer else FULL
+        corrected = sampler if settings.corrector else None
+        self._anew = partial(GuidedDirections, sigmas, corrected, smooth and settings.stabilizer, untold)
+        self._directions = self._anew()
+        self.plan = POLICIES[settings.schedule](settings, span)
         self._hindsight = hindsight or self.plan.controller is not None
         self._pace = Pace(self.plan, self.total)
         self._cursor = StepCursor(sigmas)
@@ -81,7 +89,7 @@ class Session:
         self._held_on: set[str] = set()
         self.storage: torch.device | None = None
         self._step = -1
-        self._position = -1.0
+        self.position = -1.0
         self.sigma = math.inf
         self.evaluations = 0
         self.forecasts = 0
@@ -96,15 +104,14 @@ class Session:
         position, rose = self._cursor.locate(sigma)
         if rose:
             self._histories.clear()
-            self._corrector = DriftCorrector(self._sigmas) if self._corrector else None
-            self._trust = TrendTrust() if self._trust else None
+            self._directions = self._anew()
             self._pace = Pace(self.plan, self.total)
-        if rose or position != self._position:
+        if rose or position != self.position:
             self._ordinals.clear()
         if rose or math.floor(position) != self._step:
             self._step = math.floor(position)
             self._compute = self._pace.must_compute(self._step)
-        self._position, self.sigma = position, sigma
+        self.position, self.sigma = position, sigma
         self.evaluations += 1
         self._timeline.begin(self._step, position, sigma)
         self._ordinals[call] += 1
@@ -144,7 +151,7 @@ class Session:
         if self.wants_anchors and not self._hindsight:
             for branch in branches:
                 if (key, branch) in self._histories:
-                    self._histories[key, branch].make_room(self._position, self._keep)
+                    self._histories[key, branch].make_room(self.position, self._keep)
 
     def record(self, key: Key, anchors: Mapping[Branch, tuple[Hashable, Answer]]) -> None:
         """Store what the network returned, (signature, tensors by slot) by branch. They become the session's own.
@@ -161,7 +168,7 @@ class Session:
         magnitudes, errors, trends = questions.answers()
         for branch in anchors:
             self._histories[key, branch].settle(magnitudes[branch], trends[branch])
-        self._histories.forget_abandoned(self._position)
+        self._histories.forget_abandoned(self.position)
         error = max((error for by_slot in errors.values() for error in by_slot.values()), default=None)
         self._pace.computed(self._step, error)
         self._timeline.mark_error(error)
@@ -171,13 +178,13 @@ class Session:
         tensors = answer() if callable(answer) else answer
         self._note_bytes(tensors)
         questions.magnitude(branch, tensors)
-        if history.continues(tensors) and history.newest < self._position:
+        if history.continues(tensors) and history.newest < self.position:
             series, _ = self._series(history, history.signature) if self._hindsight else (None, "")
             if series is not None:  # what would have been forecast here?
                 questions.error(branch, tensors, series)
-            if self._settings.basis == ANALYTIC and self._position >= self._options.first_ready:
-                questions.trend(branch, tensors, history.anchors[-1].tensors, self._position - history.newest)
-        history.add(Anchor(self._position, self._stored(tensors)), self._keep)
+            if self._settings.basis == ANALYTIC and self.position >= self._options.first_ready:
+                questions.trend(branch, tensors, history.anchors[-1].tensors, self.position - history.newest)
+        history.add(Anchor(self.position, self._stored(tensors)), self._keep)
 
     def most_held(self, anchors: int, answer: int, direction: int) -> tuple[int, int]:
         """How many bytes anchors, and corrector and stabilizer, will hold at most.
@@ -188,34 +195,36 @@ class Session:
         if not self._pace.may_forecast_after(0):
             return 0, 0
         held = self._keep * anchors + self._hindsight * answer  # compared with its forecast before one is dropped
-        both = self._corrector is not None and self._trust is not None  # they share the newest direction
-        directions = 3 * (self._corrector is not None) + 2 * (self._trust is not None) - both
-        return held, directions * direction
+        return held, self._directions.most_held * direction
 
     def wants_direction(self, was_forecast: bool) -> bool:
         """Whether ``follow``, or else ``correct``, has anything to do with the direction of this evaluation."""
         if was_forecast:
-            return self._corrector is not None
-        if self._corrector is not None and self._corrector.pending:
-            return True
-        return self.wants_anchors and (self._corrector is not None or self._trust is not None)
+            return self._directions.corrects
+        return self._directions.pending or (self.wants_anchors and bool(self._directions))
 
-    def follow(self, x: Tensor, denoised: Tensor) -> None:
-        """Note where the sampler goes, after guidance, with a denoised image of which any part was forecast."""
-        if self._corrector is not None:
-            self._corrector.forecast(self._step, x, denoised, self.sigma)
+    def follow(self, position: float, x: Tensor, denoised: Tensor, sigma: float, guidance: Guidance) -> Tensor | None:
+        """Note where a forecast leads, after guidance; what to add to the denoised image, None for nothing.
 
-    def correct(self, direction: Tensor) -> Tensor | None:
-        """What to add to the guided direction that the sampler just got, None if there is nothing to undo.
-
-        direction: (x - denoised) / sigma after guidance, all of it computed; it becomes the session's own. Where it is
-        0 because the latent is not sampled, what is returned means nothing.
+        position, sigma: of the evaluation that guidance began with.
         """
-        if self._trust is not None:
-            self._trust.computed(self._position, direction)
-        if self._corrector is None:
-            return None
-        return self._corrector.computed(self._step, direction, self._trend)
+        return self._directions.follow(position, x, denoised, sigma, guidance)
+
+    def correct(self, position: float, direction: Tensor, guidance: Guidance) -> Tensor | None:
+        """What to add to the guided denoised image that the sampler just got, None if there is nothing to undo.
+
+        direction: (x - denoised) / sigma after guidance, all of it computed; it becomes the session's own.
+        """
+        return self._directions.correct(position, direction, guidance)
+
+    def stop_correcting(self, reason: str) -> None:
+        """For the rest of the run: directions of this evaluation and of others cannot be told apart."""
+        if self._directions and self.say_once(reason):
+            self._drop_directions()
+
+    def _drop_directions(self) -> None:
+        self._anew = partial(GuidedDirections, self._sigmas, None, False, NONE if self._settings.stabilizer else FULL)
+        self._directions = self._anew()
 
     def corrected(self) -> None:
         """Note that what ``correct`` returned was added."""
@@ -227,7 +236,7 @@ class Session:
         if self.plan.controller is None and self.plan.computed >= every.computed:
             return False
         self._histories.clear()
-        self._corrector = self._trust = None
+        self._drop_directions()
         self.plan, self._pace, self._compute = every, Pace(every, self.total), True
         at = f"memory ran out at step {max(0, self._step)}"
         return self.say_once(f"{at}: what was kept is dropped, and every step from there on computed")
@@ -251,20 +260,18 @@ class Session:
     def finish(self) -> RunReport:
         """End the run: drop every tensor and return the report."""
         self._histories.clear()
-        self._corrector = self._trust = None
+        self._drop_directions()
         evaluations = self._timeline.close()
         messages = (*self._messages, *self._timeline.refusals)
-        return RunReport(evaluations, self._bytes_held, messages, device=", ".join(sorted(self._held_on)))
+        device = ", ".join(sorted(self._held_on))
+        return RunReport(evaluations, self._bytes_held, messages, device=device, signal_floor=self.floor)
 
     def _note_bytes(self, *new: Tensors) -> None:
         """Beside what is stored."""
-        size = sum(tensor.nbytes for tensors in new for tensor in tensors.values())
-        self._bytes_held = max(self._bytes_held, self._nbytes() + size)
-
-    def _nbytes(self) -> int:
-        guided = (t for held in (self._corrector, self._trust) if held is not None for t in held.tensors)
         stored = (t for h in self._histories.values() for anchor in h.anchors for t in anchor.tensors.values())
-        return sum({id(t): t.nbytes for t in (*guided, *stored)}.values())
+        held = {id(t): t.nbytes for t in (*self._directions.tensors, *stored)}
+        size = sum(tensor.nbytes for tensors in new for tensor in tensors.values())
+        self._bytes_held = max(self._bytes_held, sum(held.values()) + size)
 
     def _stored(self, tensors: Tensors) -> Tensors:
         if self.storage is not None:
@@ -272,17 +279,15 @@ class Session:
         self._held_on |= {str(tensor.device) for tensor in tensors.values()}
         return tensors
 
-    @property
-    def _trend(self) -> Trend:
-        return self._trust.trend if self._trust is not None else self._untold
-
     def _series(self, history: History, signature: Hashable) -> tuple[Series | None, str]:
         """The forecasts of a branch, and why they must not be used, if so."""
         if len(history.anchors) < min(self._settings.warmup_steps, self._keep):
             return None, "too few computed evaluations to forecast from"
         if history.signature != signature:
             return None, "the conditions or the latent changed"
-        series = history.series(self._position, BASES[self._settings.basis], self._options, self._trend.shares)
+        series = history.series(
+            self.position, BASES[self._settings.basis], self._options, self._directions.trend.shares
+        )
         if series.bound > self._settings.explosion_limit:
             return None, "the forecast could explode"
         return series, ""

@@ -28,6 +28,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "start_percent": (0.0, 1.0),
     "end_percent": (0.0, 1.0),
     "explosion_limit": (1.0, 1000.0),
+    "signal_floor": (0.0, 10.0),
 }
 
 
@@ -61,6 +62,8 @@ class Settings:
     stabilizer      forecasts keep as much of a trend as the last one was borne out, none of it where noise is added;
                     the corrector undoes less, the more of the direction changed over the gap
     cache_device    which of ``CACHE_DEVICES`` keeps the anchors: gpu is the device that the model runs on
+    signal_floor    budget and adaptive: the share of signal at which the coarse structure is decided. Small values
+                    compute more of the early steps, large ones more of the late ones; 0 follows the latent's size
     """
 
     schedule: str = "budget"
@@ -80,6 +83,7 @@ class Settings:
     corrector: bool = True
     stabilizer: bool = True
     cache_device: str = "auto"
+    signal_floor: float = 0.0
 
     @property
     def anchors(self) -> int:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from .density import step_density, step_moves
+from .density import FLOOR, step_density, step_moves
 from .schedule import StepRange
 
 TOLERANCE = 1e-5  # relative; noise levels pass through float32
@@ -44,12 +44,14 @@ class StepCursor:
         return self._index - (sigma - here) / (before - here)
 
 
-def step_range(sigmas: Sequence[float], start_sigma: float, end_sigma: float, flow: bool = True) -> StepRange:
+def step_range(
+    sigmas: Sequence[float], start_sigma: float, end_sigma: float, flow: bool = True, floor: float = FLOOR
+) -> StepRange:
     """The steps whose noise level lies between start_sigma and end_sigma, of ``len(sigmas) - 1`` steps.
 
-    flow: what the noise levels mean (density.py).
+    flow, floor: what the noise levels mean (density.py).
     """
     total = max(0, len(sigmas) - 1)
     first = next((k for k in range(total) if sigmas[k] <= start_sigma * (1.0 + TOLERANCE)), total)
     stop = next((k for k in range(first, total) if sigmas[k] < end_sigma * (1.0 - TOLERANCE)), total)
-    return StepRange(total, first, stop, step_density(sigmas, flow), step_moves(sigmas, flow))
+    return StepRange(total, first, stop, step_density(sigmas, flow, floor), step_moves(sigmas, flow, floor))

@@ -68,6 +68,11 @@ class TrendTrust:
         held = (self._slope, self._newest[1] if self._newest else None)
         return tuple(tensor for tensor in held if tensor is not None)
 
+    def forget_gap(self) -> None:
+        """The last computed direction and the next one belong to different guidance: no slope leads from one to the
+        other. What is known of the trend stays."""
+        self._newest = self._slope = None
+
     def computed(self, position: float, direction: Tensor) -> None:
         """Take in a computed direction (B, ...); it must not be written to afterwards. Reads 2 B numbers, at once.
 

@@ -1,57 +1,131 @@
 """The density that schedules spend their calls by."""
 
 import math
+from itertools import pairwise
 
 import pytest
 
-from hicache_core.density import step_density, step_moves
+from hicache_core.density import ADDED_FLOOR, FLOOR, RHO, floor_of, step_density, step_moves
 from hicache_core.schedule import spread
 
 
-def simple(steps, shift=1.15):
+def simple(steps, mu=1.15):
     """ComfyUI's "simple" noise levels of Flux: even in time, shifted towards pure noise."""
-    times = [1.0 - k / steps for k in range(steps)]
-    return [*(math.exp(shift) / (math.exp(shift) + 1.0 / t - 1.0) for t in times), 0.0]
+    return shifted(steps, math.exp(mu))
+
+
+def shifted(steps, shift):
+    """Even in time, after a flow model's shift."""
+    times = [1.0 - k / steps for k in range(steps + 1)]
+    return [shift * t / (1.0 + (shift - 1.0) * t) for t in times]
 
 
 def karras(steps, low=0.03, high=14.6, rho=7.0):
     """The noise levels of an epsilon model."""
     ends = high ** (1 / rho), low ** (1 / rho)
-    return [*((ends[0] + k / (steps - 1) * (ends[1] - ends[0])) ** rho for k in range(steps)), 0.0]
+    return [*((ends[0] + k / max(1, steps - 1) * (ends[1] - ends[0])) ** rho for k in range(steps)), 0.0]
 
 
-def test_it_is_the_geometric_mean_of_how_far_a_step_moves_and_what_changed_before_it():
-    sigmas = [0.9, 0.7, 0.4, 0.1, 0.0]
-    density = step_density(sigmas, flow=True)
-    move = 0.4 - 0.1
-    change = math.log((0.6 + 0.02) / 0.4) - math.log((0.3 + 0.02) / 0.7)
-    assert density[2] == pytest.approx(math.sqrt(move * change))
-    assert step_moves(sigmas, flow=True)[2] == pytest.approx(move)
-    assert step_moves([9.0, 4.0], flow=False) == pytest.approx((0.5,))
+def phi(sigma, floor=FLOOR):
+    return (sigma / (1.0 - sigma + floor)) ** (1.0 / RHO)
+
+
+def plan(sigmas, calls, floor=FLOOR):
+    """The first step, and the ``calls`` - 1 that are chosen after it."""
+    return [0, *(1 + k for k in spread(step_density(sigmas, True, floor)[1:], calls - 1))]
+
+
+@pytest.mark.parametrize("floor", [0.001, FLOOR, 0.1, 3.0])
+def test_computed_steps_are_evenly_spaced_in_phi(floor):
+    """To within a step, where none of them is full."""
+    sigmas = shifted(2000, 3.0)
+    values = [phi(sigmas[k], floor) for k in plan(sigmas, 12, floor)]
+    gaps = [a - b for a, b in pairwise(values)]
+    widest = max(a - b for a, b in pairwise([phi(sigma, floor) for sigma in sigmas[:-1]]))
+    assert max(gaps) - min(gaps) <= 2.0 * widest
+
+
+@pytest.mark.parametrize("floor", [0.001, FLOOR, 0.1])
+def test_a_flows_shift_does_not_change_at_which_noise_levels_steps_are_computed(floor):
+    """With that many steps there is always one near."""
+    plans = [[shifted(20_000, shift)[k] for k in plan(shifted(20_000, shift), 12, floor)] for shift in (1.0, 3.0, 7.0)]
+    for one, other in pairwise(plans):
+        assert [phi(s, floor) for s in one] == pytest.approx([phi(s, floor) for s in other], abs=0.01 * phi(1.0, floor))
+
+
+@pytest.mark.parametrize("calls", [5, 12, 100])
+def test_where_the_floor_does_not_matter_a_flows_shift_changes_no_step(calls):
+    """It multiplies all noise to signal ratios by the same."""
+    plans = [plan(shifted(1000, shift), calls, 1e-6) for shift in (1.0, 3.0, 7.0)]
+    assert all(abs(a - b) <= 1 for one in plans for a, b in zip(one, plans[0], strict=True))
 
 
 @pytest.mark.parametrize("steps", [1, 2, 4, 20, 50, 1000])
 @pytest.mark.parametrize(("levels", "flow"), [(simple, True), (karras, False)])
-def test_every_step_of_a_usual_run_has_some(levels, flow, steps):
-    if levels is karras and steps == 1:
-        pytest.skip("Karras's formula needs two steps")
-    density = step_density(levels(steps), flow)
-    assert len(density) == steps
-    assert all(math.isfinite(d) and d > 0.0 for d in density)
+def test_every_step_of_a_usual_run_but_the_first_has_some(levels, flow, steps):
+    density, moves = step_density(levels(steps), flow), step_moves(levels(steps), flow)
+    assert len(density) == len(moves) == steps
+    assert density[0] == 0.0
+    assert all(math.isfinite(d) and d > 0.0 for d in (*density[1:], *moves))
+
+
+def test_noise_that_is_added_is_the_same_picture_in_another_scale():
+    """clean + sigma noise is (1 - s) clean + s noise times 1 + sigma, where s = sigma / (1 + sigma)."""
+    added = karras(20)
+    replaced = [sigma / (1.0 + sigma) for sigma in added]
+    assert step_density(added, False) == pytest.approx(step_density(replaced, True))
 
 
 def test_a_repeated_noise_level_has_none_and_a_rise_is_no_error():
-    density = step_density([0.8, 0.6, 0.6, 0.7, 0.2, 0.0], flow=True)
-    assert density[1] == 0.0
-    assert all(d >= 0.0 for d in density)
+    sigmas = [0.8, 0.6, 0.6, 0.7, 0.2, 0.0]
+    density, moves = step_density(sigmas, flow=True), step_moves(sigmas, flow=True)
+    assert density[0] == density[2] == moves[1] == 0.0
+    assert all(d >= 0.0 for d in (*density, *moves))
+    assert density[3] == pytest.approx(phi(0.7) - phi(0.6))
 
 
-def test_the_end_of_a_flow_run_is_where_steps_are_long_and_change_most():
-    """So its last steps are computed, and at five times the speed a gap in the middle is eight steps."""
-    assert [0, *(1 + k for k in spread(step_density(simple(50), flow=True)[1:], 9))] == [
-        0, 7, 16, 24, 31, 37, 41, 44, 47, 49,
-    ]  # fmt: skip
+def test_noise_levels_above_those_of_a_flow_are_no_error():
+    assert all(map(math.isfinite, (*step_density([1.2, 1.0, 0.5], True), *step_moves([1.2, 1.0, 0.5], True))))
+
+
+def test_the_first_steps_of_flux_come_first_and_gaps_grow_where_steps_are_short():
+    """At five times the speed; the searched schedules of FLUX.1 begin like that."""
+    steps = plan(simple(50), 10, 0.003)
+    gaps = [b - a for a, b in pairwise(steps)]
+    assert len(steps) == 10
+    assert steps[:3] == [0, 1, 2]
+    assert max(gaps) > 3 * gaps[0]
+    assert gaps.index(max(gaps)) > 4
+
+
+@pytest.mark.parametrize("calls", [5, 10, 20])
+def test_a_smaller_floor_computes_more_of_the_early_steps(calls):
+    early = [sum(k < 10 for k in plan(simple(50), calls, floor)) for floor in (0.0003, 0.003, 0.03, 0.3, 3.0)]
+    assert early == sorted(early, reverse=True)
+    assert early[0] > early[-1]
+
+
+def test_the_floor_of_a_latent():
+    assert floor_of((1, 16, 128, 128), True) == FLOOR
+    assert floor_of((4, 4, 128, 128), True) == FLOOR  # neither pictures of a batch nor channels count
+    assert floor_of((1, 16, 64, 256), True) == floor_of((1, 16, 256, 64), True) == FLOOR
+    assert floor_of((1, 16, 1, 128, 128), True) == FLOOR
+    assert floor_of((1, 16, 4, 64, 64), True) == FLOOR  # frames do
+    floors = [floor_of((1, 16, side, side), True) for side in (16, 64, 128, 256, 512)]
+    assert floors == sorted(floors, reverse=True)
+    assert len(set(floors)) == 5
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 16, 16), (1, 4, 128, 128), (1, 4, 512, 512), (1, 16, 81, 60, 104)])
+def test_where_noise_is_added_the_floor_is_never_below_what_a_run_begins_with(shape):
+    assert floor_of(shape, False) == max(floor_of(shape, True), ADDED_FLOOR)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 8), (1, 8, 0), (1, 8, 1)])
+def test_a_latent_without_cells_counts_as_one(shape):
+    assert floor_of(shape, True) == floor_of((1, 8, 1), True) > 0.0
 
 
 def test_no_steps_have_no_density():
     assert step_density([], flow=True) == step_density([1.0], flow=True) == ()
+    assert step_moves([], flow=True) == step_moves([1.0], flow=True) == ()

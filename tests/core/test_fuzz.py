@@ -10,11 +10,24 @@ import torch
 from hypothesis import event, example, given
 from hypothesis import strategies as st
 
-from hicache_core import CACHE_DEVICES, LEVELS, OUTPUT, RANGES, Session, Settings, SettingsError, look_ahead
+from hicache_core import (
+    CACHE_DEVICES,
+    LEVELS,
+    OUTPUT,
+    RANGES,
+    Guidance,
+    LinearSampler,
+    Session,
+    Settings,
+    SettingsError,
+    look_ahead,
+)
 from hicache_core.basis import BASES, MAX_ORDER, BasisOptions
+from hicache_core.density import FLOOR
 from hicache_core.forecast import blend, weighted_sum
+from hicache_core.linear_sampler import MEMORY, LinearStep
 from hicache_core.pace import Pace
-from hicache_core.schedule import FEWEST, POLICIES, Plan
+from hicache_core.schedule import FEWEST, POLICIES, SHORT, Plan
 from hicache_core.settings import MOST_STEPS, parse_steps
 from hicache_core.steps import step_range
 
@@ -85,6 +98,9 @@ def noise_levels(draw):
     return levels[draw(st.integers(0, 3)) :] or [0.0]
 
 
+STEPS = st.builds(
+    LinearStep, st.floats(0.0, 1.0), st.lists(st.floats(-1.0, 1.0), min_size=1, max_size=MEMORY).map(tuple)
+)
 POSITIONS = st.lists(st.floats(0.25, 12.0), min_size=1, max_size=10).map(lambda gaps: list(np.cumsum(gaps)))
 SHARES = st.floats(-1.0, 1.0)
 
@@ -148,18 +164,18 @@ def test_steps_that_are_written_down_are_read_back(steps, width):
 # --- schedules ---
 
 
-@given(kept_settings(), noise_levels(), st.booleans(), st.floats(0.0, 1.2), st.floats(0.0, 1.2))
-def test_every_plan_keeps_its_promises(settings, sigmas, flow, high, low):
+@given(kept_settings(), noise_levels(), st.booleans(), st.floats(0.0, 1.2), st.floats(0.0, 1.2), st.floats(1e-4, 10.0))
+def test_every_plan_keeps_its_promises(settings, sigmas, flow, high, low, floor):
     start, end = sigmas[0] * max(high, low), sigmas[0] * min(high, low)
-    steps = step_range(sigmas, start, end, flow)
+    steps = step_range(sigmas, start, end, flow, settings.signal_floor or floor)
     plan = POLICIES[settings.schedule](settings, steps)
     outside = {k for k in range(steps.total) if k not in steps}
     assert plan.computed <= set(range(steps.total))
     assert outside <= plan.computed
     assert set(range(min(settings.warmup_steps, steps.total))) <= plan.computed
     assert "\n" not in plan.message
-    preview = look_ahead(settings, sigmas, start, end, flow)
-    session = Session(settings, sigmas, start, end, flow=flow)
+    preview = look_ahead(settings, sigmas, start, end, flow, floor)
+    session = Session(settings, sigmas, start, end, flow=flow, floor=floor)
     assert preview.computed == tuple(sorted(plan.computed)) == tuple(sorted(session.plan.computed))
     assert len(plan.computed) <= preview.fewest <= preview.most <= steps.total
     PROMISES[settings.schedule](settings, steps, plan, outside)
@@ -171,7 +187,7 @@ def keeps_budget(settings, steps, plan, outside):
     fixed = len(outside | set(range(min(settings.warmup_steps, steps.total))))
     if plan.message.startswith("speed"):
         assert len(plan.computed) > wanted
-        assert len(plan.computed) <= max(FEWEST, fixed + 1)
+        assert len(plan.computed) <= max(FEWEST, fixed + 1) or steps.total <= SHORT
     elif steps.total:
         assert len(plan.computed) == min(wanted, steps.total)
 
@@ -205,7 +221,7 @@ def test_the_adaptive_pace_never_leaves_a_gap_above_its_limit(settings, sigmas, 
     """Nothing is known of the error of the first steps, and anything can be of the others."""
     settings = replace(settings, schedule="adaptive", tolerance=max(settings.tolerance, 1e-9))
     unknown = min(settings.warmup_steps, settings.anchors)
-    steps = step_range(sigmas, math.inf, 0.0)
+    steps = step_range(sigmas, math.inf, 0.0, floor=settings.signal_floor or FLOOR)
     pace, computed = Pace(POLICIES["adaptive"](settings, steps), steps.total), []
     for step in range(steps.total):
         if pace.must_compute(step):
@@ -284,12 +300,18 @@ def test_the_sum_is_the_sum(weights, shares, dtype, seed):
     noise_levels(),
     st.integers(0, 2**31),
     st.lists(st.sampled_from(["", "nan", "inf", "zero", "huge", "other conditions"]), min_size=1, max_size=9),
+    st.lists(STEPS, min_size=1, max_size=9),
+    st.booleans(),
+    st.lists(st.sampled_from([6.0, 6.0, 1.0, math.nan]), min_size=1, max_size=9),
 )
-def test_a_run_of_anything_gives_finite_forecasts_and_stays_within_its_bytes(settings, sigmas, seed, happenings):
+def test_a_run_of_anything_gives_finite_forecasts_and_stays_within_its_bytes(
+    settings, sigmas, seed, happenings, laws, of_directions, scales
+):
     """A network that returns noise, and now and then worse. No sampler asks twice in a row for a noise level."""
     sigmas = [a for a, b in pairwise(sigmas) if a > b * 1.001] + sigmas[-1:]
     generator = torch.Generator().manual_seed(seed)
-    session = Session(settings, sigmas, correct_drift=True, hindsight=seed % 2 == 0)
+    sampler = LinearSampler(tuple(laws[k % len(laws)] for k in range(len(sigmas) - 1)), of_directions)
+    session = Session(settings, sigmas, sampler=sampler, hindsight=seed % 2 == 0)
     most, same = sum(session.most_held(24, 24, 24)), set(happenings) <= {"", "zero", "huge"}
     for step, sigma in enumerate(sigmas[:-1]):
         key = session.begin(sigma, "call")
@@ -304,15 +326,17 @@ def test_a_run_of_anything_gives_finite_forecasts_and_stays_within_its_bytes(set
             session.make_room(key, [0])
             session.record(key, {0: (what == "other conditions", {OUTPUT: output.clone()})})
         if session.wants_direction(series is not None):
+            guidance = Guidance(what == "other conditions", torch.tensor([scales[step % len(scales)]]))
             if series is None:
-                session.correct(output)
+                session.correct(session.position, output, guidance)
             else:
-                session.follow(output * sigma, torch.zeros_like(output))
+                session.follow(session.position, output * sigma, torch.zeros_like(output), sigma, guidance)
     report = session.finish()
     assert report.calls + report.forecasts == len(report.evaluations) == len(sigmas[:-1])
     assert report.bytes_held <= most or not same
     json.dumps(report.as_dict()["messages"], allow_nan=False)
-    planned = POLICIES[settings.schedule](settings, step_range(sigmas, math.inf, 0.0))
+    steps = step_range(sigmas, math.inf, 0.0, floor=settings.signal_floor or FLOOR)
+    planned = POLICIES[settings.schedule](settings, steps)
     forecast = {e.step for e in report.evaluations if e.action == "forecast"}
     assert not forecast & planned.computed
     assert isinstance(planned, Plan)

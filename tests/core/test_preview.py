@@ -21,6 +21,15 @@ def test_it_is_the_plan_of_the_session(schedule, span):
     assert preview.message == session.plan.message
 
 
+@pytest.mark.parametrize(("setting", "floor"), [(0.0, 0.003), (0.0, 0.3), (0.05, 0.3)])
+def test_it_is_that_of_the_session_with_the_same_floor(setting, floor):
+    """The settings' own comes first."""
+    settings = replace(presets.speed(3.0), signal_floor=setting)
+    preview, session = look_ahead(settings, SIGMAS, floor=floor), Session(settings, SIGMAS, floor=floor)
+    assert set(preview.computed) == session.plan.computed
+    assert preview == look_ahead(settings, SIGMAS, floor=setting or floor)
+
+
 @pytest.mark.parametrize("schedule", [name for name in POLICIES if name != "adaptive"])
 def test_a_plan_that_is_known_has_one_number_of_calls(schedule):
     settings = replace(Settings(), schedule=schedule, speed=3.0, interval=4, steps=(0, 5, 9))
@@ -32,10 +41,11 @@ def test_a_plan_that_is_known_has_one_number_of_calls(schedule):
 def test_an_adaptive_run_stays_between_the_bounds(errors):
     settings = presets.adaptive(0.003)
     preview, session = look_ahead(settings, SIGMAS), Session(settings, SIGMAS)
+    unknown = min(settings.warmup_steps, settings.anchors)  # nothing could be forecast for these
     pace, calls = Pace(session.plan, 20), 0
     for step in range(20):
         if pace.must_compute(step):
-            pace.computed(step, errors(step))
+            pace.computed(step, errors(step) if calls >= unknown else None)
             calls += 1
     assert preview.fewest < preview.most == 20
     assert preview.fewest <= calls <= preview.most
@@ -47,7 +57,7 @@ def test_no_steps():
 
 def test_fewest_is_what_a_run_without_errors_computes():
     """Of the first step nothing can be measured."""
-    settings = replace(presets.adaptive(1.0), warmup_steps=1)
+    settings = replace(presets.adaptive(1.0), warmup_steps=1, signal_floor=10.0)
     sigmas = [1.0, 1.0, 0.5, 0.0]
     pace = Pace(Session(settings, sigmas).plan, 3)
     assert pace.must_compute(0)

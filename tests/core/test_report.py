@@ -32,4 +32,4 @@ def test_as_dict_is_json():
     assert data["calls"] == 1
     assert data["evaluations"][1]["action"] == "forecast"
     assert data["messages"] == ["hello"]
-    assert (data["bytes_announced"], data["device"]) == (0, "")
+    assert (data["bytes_announced"], data["device"], data["signal_floor"]) == (0, "", 0.0)

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from hicache_core import Settings, presets
-from hicache_core.schedule import EXPECTED, FEWEST, POLICIES, GapController, StepRange, rates, spread
+from hicache_core.schedule import EXPECTED, FEWEST, GROWTH, POLICIES, SHORT, GapController, StepRange, rates, spread
 
 
 def computed(settings, total, first=0, stop=None):
@@ -34,7 +34,8 @@ def test_budget_reaches_the_speed_after_its_head(total, ratio):
     settings = presets.speed(ratio)
     steps = computed(settings, total)
     head = settings.warmup_steps
-    assert len(steps) == max(min(total, FEWEST), round(total / ratio))
+    wanted = max(min(total, FEWEST), round(total / ratio))
+    assert len(steps) == (total if total <= SHORT and 2 * wanted > total else wanted)
     assert steps[:head] == list(range(min(total, head)))
     assert len(set(steps)) == len(steps)
     assert all(0 <= k < total for k in steps)
@@ -59,7 +60,24 @@ def test_where_the_density_is_high_every_step_is_computed_and_the_others_share_w
 def test_the_few_steps_of_a_distilled_model_are_all_computed():
     plan = POLICIES["budget"](presets.speed(2.5), StepRange(4, 0, 4))
     assert plan.computed == {0, 1, 2, 3}
-    assert plan.message.startswith("speed 2.5 is out of reach: 4 of 4 steps must be computed")
+    assert plan.message == (
+        "speed 2.5 is out of reach: 4 of 4 steps must be computed; forecasts gain nothing in so short a run"
+    )
+
+
+@pytest.mark.parametrize(
+    ("total", "ratio", "calls"), [(6, 3.0, 6), (8, 1.5, 8), (8, 2.0, 4), (10, 1.9, 5), (11, 1.5, 7)]
+)
+def test_short_runs_are_computed_whole_unless_half_is_enough(total, ratio, calls):
+    plan = POLICIES["budget"](presets.speed(ratio), StepRange(total, 0, total))
+    assert len(plan.computed) == calls
+    assert ("gain nothing in so short a run" in plan.message) == (calls == total)
+
+
+def test_a_short_run_is_told_from_which_speed_on_less_is_computed():
+    plan = POLICIES["budget"](presets.speed(1.5), StepRange(8, 0, 8))
+    assert plan.message.endswith("in so short a run, but from speed 2 on 4 are enough")
+    assert len(computed(presets.speed(2.0), 8)) == 4
 
 
 def test_without_any_density_steps_are_spread_evenly():
@@ -81,13 +99,12 @@ def test_long_runs_do_not_overflow():
 def test_budget_says_what_it_cannot_reach():
     plan = POLICIES["budget"](presets.speed(5.0), StepRange(8, 0, 8))
     assert plan.message == (
-        "speed 5 is out of reach: 4 of 8 steps must be computed; target speed never computes fewer than 4, "
-        "so sample more steps"
+        "speed 5 is out of reach: 4 of 8 steps must be computed; with fewer the picture changes too much"
     )
     plan = POLICIES["budget"](replace(presets.speed(5.0), warmup_steps=8), StepRange(20, 0, 20))
     assert plan.message == (
-        "speed 5 is out of reach: 9 of 20 steps must be computed; sample more steps, or lower warmup_steps or widen "
-        "start_percent and end_percent"
+        "speed 5 is out of reach: 9 of 20 steps must be computed; lower warmup_steps, or widen start_percent and "
+        "end_percent"
     )
     assert POLICIES["budget"](presets.speed(5.0), StepRange(50, 0, 50)).message == ""
     assert POLICIES["budget"](presets.speed(1.0), StepRange(4, 0, 4)).message == ""
@@ -140,13 +157,15 @@ def test_the_controller_settles_where_the_error_meets_the_tolerance():
 
 
 def test_the_controller_changes_a_gap_by_a_bounded_factor():
-    assert controller().next_gap(5.0, 0.0, 0.0) == 7.5
-    assert controller().next_gap(2.0, 1e9, 0.1) == 1.0
+    assert controller().next_gap(5.0, 0.0, 0.0) == pytest.approx(5.0 * GROWTH)
+    assert controller().next_gap(2.0, 1e9, 0.1) == pytest.approx(2.0 / GROWTH)
 
 
-@pytest.mark.parametrize(("error", "previous", "gap"), [(0.0, 0.0, 6.0), (1.0, 0.0, 2.0), (1.0, 1e308, 2.0)])
+@pytest.mark.parametrize(
+    ("error", "previous", "gap"), [(0.0, 0.0, 4.0 * GROWTH), (1.0, 0.0, 4.0 / GROWTH), (1.0, 1e308, 4.0 / GROWTH)]
+)
 def test_the_smallest_tolerance_there_is_still_has_gaps(error, previous, gap):
-    assert controller(tolerance=5e-324).next_gap(4.0, error, previous) == gap
+    assert controller(tolerance=5e-324).next_gap(4.0, error, previous) == pytest.approx(gap)
 
 
 @pytest.mark.parametrize("tolerance", [0.001, 0.003, 0.05])
@@ -162,6 +181,14 @@ def test_a_gap_reaches_the_last_step_within_it_one_step_at_least_and_max_gap_at_
 def test_an_error_weighs_as_much_as_the_gap_moved():
     assert controller().length(10, 14) == pytest.approx(2.0)
     assert controller().drift(10, 14, error=0.5) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("order", [0, 1, 3])
+def test_a_planned_gap_is_judged_by_the_one_that_was_walked(order):
+    control = controller(order=order)
+    assert control.drift_of(2.0, 10, 14, error=0.5) == pytest.approx(0.2)
+    assert control.drift_of(4.0, 10, 14, error=0.5) == pytest.approx(0.2 * 2.0 ** (order + 1))
+    assert control.drift_of(4.0, 10, 10, error=0.5) == 0.0
 
 
 @pytest.mark.parametrize(

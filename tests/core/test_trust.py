@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from hicache_core import OUTPUT, Session, Settings, presets
+from hicache_core import OUTPUT, Guidance, Session, Settings, presets
 from hicache_core.basis import BASES, BasisOptions
 from hicache_core.history import Anchor, History
 from hicache_core.trust import TrendTrust
@@ -81,6 +81,22 @@ def test_a_second_evaluation_in_a_step_takes_the_place_of_the_first():
     assert after((0, 0.0), (1, 2.0), (1, 1.0), (2, 2.0)).ratios == (0.5,)
 
 
+def test_over_a_gap_that_is_forgotten_no_slope_is_compared_and_what_was_known_stays():
+    trust = TrendTrust()
+    for position, value in ((0, 1.0), (1, 2.0), (2, 4.0)):
+        trust.computed(position, torch.tensor([[value]]))
+    known = trust.trend
+    assert known.ratios == (2.0,)
+    trust.forget_gap()
+    assert trust.tensors == ()
+    trust.computed(5, torch.tensor([[-100.0]]))
+    assert trust.trend == known
+    trust.computed(6, torch.tensor([[-110.0]]))
+    assert trust.trend.ratios == (None,)
+    trust.computed(7, torch.tensor([[-115.0]]))
+    assert trust.trend.ratios == (0.5,)
+
+
 @pytest.mark.parametrize("basis", BASES)
 def test_the_share_of_a_trend_goes_from_reuse_to_the_basis_and_by_row(basis):
     history = History("same")
@@ -108,7 +124,7 @@ def zigzag(settings):
             sign = -sign
             session.record(key, {0: ("same", {OUTPUT: torch.full((1, 3), sign)})})
             if session.wants_direction(was_forecast=False):
-                session.correct(torch.full((1, 3), sign))
+                session.correct(session.position, torch.full((1, 3), sign), Guidance("same", torch.ones(1)))
         else:
             forecasts.append(float(series[0].combine(OUTPUT)[0, 0]))
     return forecasts

