@@ -1,0 +1,1 @@
+"""Facts that others published, and how to read them."""
