@@ -1,1 +1,1 @@
-"""A small real Flux, its pictures, its training and how to sample it inside the host's own code."""
+"""Small real networks, their pictures, their training and how to sample them inside the host's own code."""

@@ -16,6 +16,7 @@ import comfy.ldm.flux.layers as layers  # isort: skip
 import comfy.ops  # isort: skip
 from comfy.ldm.flux.model import Flux  # isort: skip
 
+from .initialise import initialise
 from .latents import CHANNELS
 from .pictures import CODE_DIM
 
@@ -44,14 +45,7 @@ def build_flux(seed: int) -> Flux:
     """A float32 small Flux: Xavier weights, zero modulation and zero last layer (adaLN-Zero)."""
     torch.manual_seed(seed)
     net = Flux(**CONFIG, dtype=torch.float32, device="cpu", operations=comfy.ops.disable_weight_init)
-    for name, parameter in net.named_parameters():
-        zero = ".lin." in name or "adaLN_modulation" in name or name.startswith("final_layer.linear")
-        if parameter.ndim == 1:
-            nn.init.ones_(parameter) if "norm" in name else nn.init.zeros_(parameter)
-        elif zero:
-            nn.init.zeros_(parameter)
-        else:
-            nn.init.xavier_uniform_(parameter)
+    initialise(net, lambda name: ".lin." in name or "adaLN_modulation" in name or name.startswith("final_layer.linear"))
     return net
 
 

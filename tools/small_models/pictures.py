@@ -1,4 +1,4 @@
-"""Procedural pictures the small Flux is trained on: one shape with a gradient on a textured background.
+"""Procedural pictures the small models are trained on: one shape with a gradient on a textured background.
 
 A picture is described by four words (shape, colour, background, texture) and a texture strength. The two
 splits share no shape, no colour and no texture, so what is tuned on one can be reported on the other.
@@ -6,14 +6,16 @@ splits share no shape, no colour and no texture, so what is tuned on one can be 
 
 import math
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
+from typing import Any
 
 import torch
 from torch import Tensor
 
-CODE_DIM = 32  # context_in_dim and vec_in_dim of the small Flux
+CODE_DIM = 32  # context_in_dim and vec_in_dim of the small Flux, and so on
 GUIDANCE_RANGE = (1.0, 5.0)  # the guidance input is trained to mean texture strength
 
 
@@ -74,15 +76,24 @@ def captions(split: Split) -> list[Caption]:
 
 
 @cache
+def place_codes(words: int = 4) -> Tensor:
+    """What tells the places of a caption's words apart, shape (words, CODE_DIM), as positions in a text encoder do."""
+    return torch.stack([word_code(f"place {place}") for place in range(words)])
+
+
+@cache
 def word_code(word: str) -> Tensor:
     """The fixed code vector of a word, shape (CODE_DIM,), unit variance."""
     return torch.randn(CODE_DIM, generator=torch.Generator().manual_seed(zlib.crc32(word.encode())))
 
 
-def encode_captions(batch: list[Caption]) -> tuple[Tensor, Tensor]:
-    """Context (B, 4, CODE_DIM), one token a word, and pooled output (B, CODE_DIM)."""
+def encode_captions(batch: list[Caption], placed: bool = False) -> tuple[Tensor, Tensor]:
+    """Context (B, 4, CODE_DIM), one token a word, and pooled output (B, CODE_DIM).
+
+    placed: whether the tokens also say which word they are, for networks that give them no positions.
+    """
     context = torch.stack([torch.stack([word_code(w) for w in c.words]) for c in batch])
-    return context, context.sum(dim=1) / 2.0
+    return context + place_codes() if placed else context, context.sum(dim=1) / 2.0
 
 
 def _polygon(x: Tensor, y: Tensor, sides: int) -> Tensor:
@@ -138,40 +149,70 @@ def _texture(texture: str, u: Tensor, v: Tensor, period: float) -> Tensor:
     return patterns[texture]()
 
 
-def draw(
-    split: Split, caption: Caption, guidance: float, size: int, generator: torch.Generator, spread: float = 1.0
-) -> Tensor:
-    """One anti-aliased picture of shape (3, size, size) in [0, 1].
+@dataclass(frozen=True)
+class Scene:
+    """Where everything is, in pixels and radians. A moving shape has tensors (T, 1, 1, 1) in its first four fields."""
 
-    Position, size and angles come from generator; ``spread`` scales how far they stray from the middle.
-    """
+    cx: Any
+    cy: Any
+    radius: Any
+    turn: Any
+    shade_angle: float
+    pattern_angle: float
+    period: float
+    phase: float
+
+
+def random_scene(size: int, generator: torch.Generator, spread: float) -> Scene:
+    """Position, size and angles from generator; ``spread`` scales how far they stray from the middle."""
     px, py, radius, turn, shade_angle, pattern_angle, period, phase = torch.rand(8, generator=generator).tolist()
+    return Scene(
+        cx=size * (0.5 + 0.16 * spread * (px - 0.5)),
+        cy=size * (0.5 + 0.16 * spread * (py - 0.5)),
+        radius=size * (0.32 + 0.08 * spread * (radius - 0.5)),
+        turn=spread * (turn - 0.5) * math.pi / 4,
+        shade_angle=shade_angle * 2.0 * math.pi,
+        pattern_angle=math.pi * (0.5 + spread * (pattern_angle - 0.5)),
+        period=size * (0.105 + 0.05 * spread * (period - 0.5)),
+        phase=20 * phase,
+    )
+
+
+def draw_scene(split: Split, caption: Caption, guidance: float, size: int, scene: Scene) -> Tensor:
+    """One anti-aliased picture (3, size, size) in [0, 1], or (T, 3, size, size) of a shape that moves."""
     axis = torch.arange(size, dtype=torch.float32) + 0.5
     v, u = torch.meshgrid(axis, axis, indexing="ij")
-    radius = size * (0.32 + 0.08 * spread * (radius - 0.5))
-    cx, cy = size * (0.5 + 0.16 * spread * (px - 0.5)), size * (0.5 + 0.16 * spread * (py - 0.5))
-    a = spread * (turn - 0.5) * math.pi / 4
-    dx, dy = (u - cx) / radius, (v - cy) / radius
-    x, y = dx * math.cos(a) + dy * math.sin(a), dy * math.cos(a) - dx * math.sin(a)
-    alpha = (0.5 - _shape_field(caption.shape, x, y) * radius).clamp(0.0, 1.0)
+    dx, dy = (u - scene.cx) / scene.radius, (v - scene.cy) / scene.radius
+    cos, sin = _cos_sin(scene.turn)
+    x, y = dx * cos + dy * sin, dy * cos - dx * sin
+    alpha = (0.5 - _shape_field(caption.shape, x, y) * scene.radius).clamp(0.0, 1.0)
 
-    b = math.pi * (0.5 + spread * (pattern_angle - 0.5))
-    tu, tv = u * math.cos(b) + v * math.sin(b) + 20 * phase, v * math.cos(b) - u * math.sin(b)
-    pattern = _texture(caption.texture, tu, tv, size * (0.105 + 0.05 * spread * (period - 0.5)))
-    s = shade_angle * 2.0 * math.pi
+    b, s = scene.pattern_angle, scene.shade_angle
+    tu, tv = u * math.cos(b) + v * math.sin(b) + scene.phase, v * math.cos(b) - u * math.sin(b)
+    pattern = _texture(caption.texture, tu, tv, scene.period)
     shade = ((u - size / 2) * math.cos(s) + (v - size / 2) * math.sin(s)) / size  # in about [-0.7, 0.7]
 
     colour = torch.tensor(split.colours[caption.colour])[:, None, None]
     background = torch.tensor(split.colours[caption.background])[:, None, None]
-    strength = 0.04 * guidance
-    back = background * 0.8 + 0.1 + 0.22 * shade + strength * pattern
+    back = background * 0.8 + 0.1 + 0.22 * shade + 0.04 * guidance * pattern
     front = colour + 0.28 * (x - y).clamp(-1.2, 1.2) / 2.4 - 0.05
     return (back + (front - back) * alpha).clamp(0.0, 1.0)
 
 
+def _cos_sin(angle: Any) -> tuple[Any, Any]:
+    return (angle.cos(), angle.sin()) if isinstance(angle, Tensor) else (math.cos(angle), math.sin(angle))
+
+
+def draw(
+    split: Split, caption: Caption, guidance: float, size: int, generator: torch.Generator, spread: float = 1.0
+) -> Tensor:
+    """One picture (3, size, size) in [0, 1] of a random scene."""
+    return draw_scene(split, caption, guidance, size, random_scene(size, generator, spread))
+
+
 @dataclass(frozen=True)
 class Batch:
-    pictures: Tensor  # (B, 3, H, W) in [0, 1]
+    pictures: Tensor  # (B, 3, H, W) in [0, 1], of videos (B, T, 3, H, W)
     captions: list[Caption]
     guidance: Tensor  # (B,)
 
@@ -183,8 +224,9 @@ def draw_batch(
     generator: torch.Generator,
     spread: float = 1.0,
     strength: tuple[float, float] = GUIDANCE_RANGE,
+    draw: Callable[..., Tensor] = draw,
 ) -> Batch:
-    """count random pictures of the split with their captions and texture strengths."""
+    """count random pictures of the split with their captions and texture strengths, each drawn by ``draw``."""
     every = captions(split)
     picks = torch.randint(len(every), (count,), generator=generator).tolist()
     low, high = strength

@@ -8,6 +8,7 @@ from . import host  # noqa: F401  first: makes `comfy` importable
 import comfy.ops  # isort: skip
 from comfy.ldm.qwen_image.model import QwenImageTransformer2DModel  # isort: skip
 
+from .initialise import initialise
 from .latents import CHANNELS
 from .pictures import CODE_DIM
 
@@ -28,14 +29,7 @@ def build_qwen_image(seed: int) -> QwenImageTransformer2DModel:
     net = QwenImageTransformer2DModel(
         **CONFIG, dtype=torch.float32, device="cpu", operations=comfy.ops.disable_weight_init
     )
-    for name, parameter in net.named_parameters():
-        zero = "_mod." in name or name.startswith(("norm_out", "proj_out"))
-        if parameter.ndim == 1:
-            nn.init.ones_(parameter) if "norm" in name and "linear" not in name else nn.init.zeros_(parameter)
-        elif zero:
-            nn.init.zeros_(parameter)
-        else:
-            nn.init.xavier_uniform_(parameter)
+    initialise(net, lambda name: "_mod." in name or name.startswith(("norm_out", "proj_out")))
     return net
 
 
