@@ -1,7 +1,7 @@
 """Adaptive: does the tolerance say how near the picture comes, and do hard pictures get more calls than easy ones?
 
 python dev.py exec -- python benchmarks/adaptive.py --pictures 64 --out docs/benchmarks/adaptive_flux.md
-python dev.py exec -- python benchmarks/adaptive.py --model qwen_image --cfg 4 --pictures 64 \\
+python dev.py exec -- python benchmarks/adaptive.py --model qwen_image --pictures 64 \\
     --out docs/benchmarks/adaptive_qwen_image.md
 
 The first table: tolerances, over the first FEW pictures. The second: the pictures at the default tolerance, grouped by
@@ -15,8 +15,8 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import torch
-from harness import MODELS, Subject, cached, full_runs, heading, measure, option_parser, work_of, write
-from small_models.sampling import Job
+from harness import cached, full_runs, heading, how_of, measure, name_of, option_parser, work_of, write
+from subjects import Subject, subject_of
 from tqdm import tqdm
 
 from hicache_core import Settings, presets
@@ -31,7 +31,7 @@ class Picture:
     psnr: float
 
 
-def each(subject: Subject, work: list[Job], references: list[Any], settings: Settings) -> list[Picture]:
+def each(subject: Subject, work: list[Any], references: list[Any], settings: Settings) -> list[Picture]:
     rows = [
         measure(cached("", settings), subject, [job], [reference])
         for job, reference in zip(tqdm(work), references, strict=True)
@@ -89,8 +89,8 @@ def draw(adaptive: list[Picture], fixed: list[Picture], path: str, title: str) -
 
 def main() -> None:
     arguments = option_parser(__doc__).parse_args()
-    subject = Subject(MODELS[arguments.model](arguments.split))
-    work = work_of(arguments)
+    subject = subject_of(arguments)
+    work = work_of(arguments, subject)
     with torch.no_grad():
         references = full_runs(subject, work)
         adaptive = each(subject, work, references, presets.adaptive(Settings().tolerance))
@@ -99,11 +99,12 @@ def main() -> None:
         results = {t: each(subject, work[:FEW], references[:FEW], presets.adaptive(t)) for t in TOLERANCES}
     note = "Latent PSNR in dB to the full run."
     default = f"The default tolerance, {Settings().tolerance:g}:"
-    parts = [heading(arguments, f"{arguments.steps} steps of euler"), note, "", f"The first {FEW} pictures:", ""]
+    parts = [heading(arguments, subject), note, "", f"The first {min(FEW, len(work))} pictures:", ""]
     parts += [*by_tolerance(results), "", default, "", *by_calls(adaptive, fixed), "", summary(adaptive, fixed), ""]
     write("\n".join(parts), arguments.out)
     if arguments.out is not None:
-        title = f"Small {arguments.model}, CFG {arguments.cfg:g}, tolerance {Settings().tolerance:g}"
+        cfg = how_of(arguments, subject)["cfg"]
+        title = f"{name_of(subject)}, CFG {cfg:g}, tolerance {Settings().tolerance:g}"
         draw(adaptive, fixed, str(arguments.out.with_suffix(".png")), title)
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from harness import Subject
 from small_models.sampling import sample_from
+from subjects import PLAIN, Subject
 from torch import Tensor
 
 import comfy.sample  # isort: skip
@@ -62,8 +62,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], default="bfloat16")
 
 
-def load(arguments: argparse.Namespace) -> tuple[Subject, list[Prompt]]:
-    """Subject and jobs. Every text is encoded beforehand; the text encoder is not kept."""
+def subject(arguments: argparse.Namespace) -> Subject:
+    """Prompts are encoded beforehand; the text encoder is not kept. They are sampled one by one."""
     found, clip, vae = comfy.sd.load_checkpoint_guess_config(
         str(arguments.checkpoint),
         output_clip=arguments.text_encoder is None,
@@ -76,18 +76,24 @@ def load(arguments: argparse.Namespace) -> tuple[Subject, list[Prompt]]:
         raise SystemExit(f"{arguments.checkpoint} has no text encoder: name its files with --text-encoder.")
     if vae is None or vae.first_stage_model is None:
         raise SystemExit(f"{arguments.checkpoint} has no VAE: name its file with --vae.")
-    work = prompts(arguments)
-    texts = {text: encode(clip, text) for text in {"", *(prompt.text for prompt in work)}}
-    return Subject(found, sampling(texts), lambda latent: decode(vae, latent)), work
+    lines = prompts(arguments)
+    texts = {text: encode(clip, text) for text in {"", *lines}}
+
+    def jobs(count: int, **how: Any) -> list[Prompt]:
+        how = {"steps": 50, **PLAIN, "pixels": arguments.pixels, "guidance": arguments.guidance, **how}
+        return [Prompt(lines[k % len(lines)], 1000 + k, **how) for k in range(count)]
+
+    together, name = sampling(texts), arguments.checkpoint.name
+    return Subject(name, found, together, jobs, PLAIN, decode=lambda latent: decode(vae, latent))
 
 
-def prompts(arguments: argparse.Namespace) -> list[Prompt]:
+def prompts(arguments: argparse.Namespace) -> list[str]:
+    """As many as there are pictures, or fewer."""
     lines = arguments.prompts.read_text("utf-8").splitlines() if arguments.prompts else PROMPTS
     texts = [line.strip() for line in lines if line.strip()]
     if not texts:
         raise SystemExit(f"{arguments.prompts} has no prompt in it: write one in every line.")
-    how = (arguments.steps, arguments.sampler, arguments.cfg, arguments.pixels, arguments.guidance)
-    return [Prompt(texts[k % len(texts)], 1000 + k, *how) for k in range(arguments.pictures)]
+    return texts[: arguments.pictures]
 
 
 def text_encoder(arguments: argparse.Namespace) -> Any:
@@ -102,19 +108,24 @@ def encode(clip: Any, text: str) -> Any:
     return clip.encode_from_tokens_scheduled(clip.tokenize(text))
 
 
-def sampling(texts: dict[str, Any]) -> Callable[[Any, Prompt], Tensor]:
-    """What samples a prompt, through comfy.sample.sample as KSampler does."""
+def sampling(texts: dict[str, Any]) -> Callable[..., Tensor]:
+    """What samples prompts, through comfy.sample.sample as KSampler does."""
 
-    def sample(model: Any, job: Prompt) -> Tensor:
-        side = job.pixels // model.get_model_object("latent_format").spacial_downscale_ratio
-        empty = comfy.sample.fix_empty_latent_channels(model, torch.zeros(1, 4, side, side))
+    def sample(model: Any, job: Prompt, latent: Tensor | None, **how: Any) -> Tensor:
+        if latent is None:
+            side = job.pixels // model.get_model_object("latent_format").spacial_downscale_ratio
+            latent = comfy.sample.fix_empty_latent_channels(model, torch.zeros(1, 4, side, side))
         positive, negative = (
             node_helpers.conditioning_set_values(texts[text], {"guidance": job.guidance}) for text in (job.text, "")
         )
-        noise = comfy.sample.prepare_noise(empty, job.seed)
-        return sample_from(model, job, empty, noise, positive, negative)
+        noise = comfy.sample.prepare_noise(latent, job.seed)
+        return sample_from(model, job, latent, noise, positive, negative, **how)
 
-    return sample
+    def together(model: Any, work: list[Prompt], latent: Tensor | None = None, **how: Any) -> Tensor:
+        latents = [None] * len(work) if latent is None else latent.split(1)
+        return torch.cat([sample(model, job, each, **how) for job, each in zip(work, latents, strict=True)])
+
+    return together
 
 
 def decode(vae: Any, latent: Tensor) -> Tensor:

@@ -1,8 +1,7 @@
-"""How close a picture stays to the full run at a number of network calls, on the small models.
+"""How close a picture stays to the full run at a number of network calls.
 
 python dev.py exec -- python benchmarks/fidelity.py --out docs/benchmarks/fidelity_flux.md
-python dev.py exec -- python benchmarks/fidelity.py --model qwen_image --cfg 4 \\
-    --out docs/benchmarks/fidelity_qwen_image.md
+python dev.py exec -- python benchmarks/fidelity.py --model qwen_image --out docs/benchmarks/fidelity_qwen_image.md
 
 With a model of your own, on a GPU (checkpoint.py has the options):
 
@@ -10,25 +9,23 @@ HICACHE_DEVICE=cuda python dev.py exec -- python benchmarks/fidelity.py --checkp
     --steps 28 --out fidelity.md
 
 Two references: the artist's own full run, and the converged solution, sampled with CONVERGED Euler steps, so that
-nobody is fooled by a cache that copies a coarse run faithfully. Rows: HiCache for ComfyUI at several speeds and
-tolerances; simply fewer steps, with the same sampler and with the good multistep ones; EasyCache and LazyCache of the
-host; HiCache, TaylorSeer and dual-scaled Taylor as published, at every attention and MLP; Spectrum's recipe, at the
-output, with Chebyshev weights of our own (basis.py), which are not its authors' to the last detail.
+nobody is fooled by a cache that copies a coarse run faithfully (not with samplers that add noise, which have none).
+What was published for the levels inside the network is left out where they are not known. Rows: HiCache for ComfyUI at
+several speeds and tolerances; simply fewer steps, with the same sampler and with the good multistep ones; EasyCache and
+LazyCache of the host; HiCache, TaylorSeer and dual-scaled Taylor as published, at every attention and MLP; Spectrum's
+recipe, at the output, with Chebyshev weights of our own (basis.py), which are not its authors' to the last detail.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from statistics import mean
 from typing import Any
 
-import checkpoint
 import matplotlib.pyplot as plt
 import torch
 from harness import (
-    MODELS,
     Method,
     Row,
-    Subject,
     cached,
     fewer_steps,
     full_runs,
@@ -37,16 +34,21 @@ from harness import (
     measure,
     name_of,
     option_parser,
+    sampling_of,
     work_of,
     write,
     write_csv,
 )
+from subjects import Subject, subject_of
 from torch import Tensor
 from tqdm import tqdm
 
 import comfy.patcher_extension  # isort: skip
+import comfy.samplers  # isort: skip
 import comfy_extras.nodes_easycache as easycache  # isort: skip
 
+from hicache_comfy.architectures import architecture_of
+from hicache_comfy.samplers import rule_of
 from hicache_core import Settings, presets
 
 OURS, FEWER, PUBLISHED, HOST = "HiCache for ComfyUI", "fewer steps", "as published", "ComfyUI's own"
@@ -58,20 +60,21 @@ CALLS = (10, 14, 18)  # where results are compared
 CONVERGED = 200
 
 
-def methods(steps: int, sampler: str) -> Iterator[tuple[str, Method]]:
+def methods(subject: Subject, steps: int, sampler: str) -> Iterator[tuple[str, Method]]:
     """(family, method)"""
-    for ratio in dict.fromkeys((*SPEEDS, *(steps / calls for calls in CALLS))):
+    for ratio in dict.fromkeys((*SPEEDS, *(steps / calls for calls in CALLS if calls < steps))):
         yield OURS, cached(f"target speed {ratio:.3g}", presets.speed(ratio))
     for tolerance in TOLERANCES:
         yield OURS, cached(f"adaptive, tolerance {tolerance:g}", presets.adaptive(tolerance))
-    counts = sorted({*CALLS, *(round(steps / ratio) for ratio in (2.0, 2.5))})
+    counts = sorted({*(calls for calls in CALLS if calls < steps), *(round(steps / ratio) for ratio in (2.0, 2.5))})
     for name in dict.fromkeys((sampler, *FEWER_SAMPLERS)):
         for count in counts:
             yield FEWER, fewer_steps(name, count)
     for threshold in (0.05, 0.1):
         yield HOST, Method(f"EasyCache {threshold:g}, its input cloned", _easy_cache(threshold))
         yield HOST, Method(f"LazyCache {threshold:g}", _lazy_cache(threshold))
-    for n in (3, 5, 7):
+    known = architecture_of(subject.model.get_model_object("diffusion_model"))
+    for n in (3, 5, 7) if known is not None and "module" in known.levels else ():
         yield PUBLISHED, cached(f"HiCache, N {n}, order 2, c 0.5", presets.paper(n))
         for order in (1, 2):
             yield PUBLISHED, cached(f"TaylorSeer, N {n}, order {order}", presets.taylorseer(n, order))
@@ -109,28 +112,39 @@ def _lazy_cache(threshold: float) -> Any:
     return run
 
 
+def is_deterministic(sampler: str) -> bool:
+    return rule_of(comfy.samplers.sampler_object(sampler)).deterministic
+
+
+FIGURES: dict[str, tuple[str, Callable[[list[float]], str]]] = {
+    "latent": ("latent, dB", mean_and_worst),
+    "picture": ("picture, dB", mean_and_worst),
+    "ssim": ("SSIM", lambda values: f"{mean(values):.4f}"),
+    "converged": ("latent to the converged solution, dB", mean_and_worst),
+}
+
+
+def measured(row: Row) -> list[str]:
+    """The figures that there are."""
+    return [name for name in FIGURES if getattr(row, name)]
+
+
 def table(rows: list[tuple[str, Row]], full_seconds: float) -> str:
-    lines = [
-        "| | method | calls | speed-up (seconds) | latent, dB | picture, dB | SSIM | to the converged solution, dB |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    figures = measured(rows[0][1])
+    heads = ["", "method", "calls", "speed-up (seconds)", *(FIGURES[name][0] for name in figures)]
+    lines = [f"| {' | '.join(heads)} |".replace("|  |", "| |"), "|---" * len(heads) + "|"]
     for family, r in rows:
-        figures = " | ".join(map(mean_and_worst, (r.latent, r.picture)))
-        lines.append(
-            f"| {family} | {r.name} | {r.calls:.1f} | {full_seconds / r.seconds:.2f} | {figures} "
-            f"| {mean(r.ssim):.4f} | {mean_and_worst(r.converged)} |"
-        )
+        cells = " | ".join(FIGURES[name][1](getattr(r, name)) for name in figures)
+        lines.append(f"| {family} | {r.name} | {r.calls:.1f} | {full_seconds / r.seconds:.2f} | {cells} |")
     return "\n".join(lines)
 
 
 def verdict(rows: list[tuple[str, Row]]) -> str:
     """Ours against the best of every other family at no more calls."""
     lines = [f"| calls | ours | best of: {FEWER} | {PUBLISHED} | {HOST} |", "|---|---|---|---|---|"]
-    for calls in CALLS:
-        ours = next(
-            r for family, r in rows if family == OURS and r.name.startswith("target") and round(r.calls) == calls
-        )
-        cells = [mean_and_worst(ours.latent)]
+    targets = {round(r.calls): r for family, r in rows if family == OURS and r.name.startswith("target")}
+    for calls in (calls for calls in CALLS if calls in targets):
+        cells = [mean_and_worst(targets[calls].latent)]
         for family in (FEWER, PUBLISHED, HOST):
             at_most = [r for f, r in rows if f == family and r.calls <= calls + 0.05]
             best = max(at_most, key=lambda r: mean(r.latent), default=None)
@@ -139,67 +153,70 @@ def verdict(rows: list[tuple[str, Row]]) -> str:
     return "\n".join(lines)
 
 
+TITLES = {"latent": "to the full run", "converged": f"to the converged solution ({CONVERGED} steps)"}
+STYLES = {
+    OURS: ("#2166ac", "o", 60),
+    FEWER: ("#999999", "s", 18),
+    HOST: ("#d6604d", "^", 30),
+    AFTER: ("#8073ac", "v", 30),
+    PUBLISHED: ("#e08214", "D", 22),
+}
+
+
 def draw(rows: list[tuple[str, Row]], path: str, title: str) -> None:
-    """PSNR of the picture against calls, to both references."""
-    figure, axes = plt.subplots(1, 2, figsize=(11, 5), sharex=True, layout="constrained")
-    styles = {
-        OURS: ("#2166ac", "o", 60),
-        FEWER: ("#999999", "s", 18),
-        HOST: ("#d6604d", "^", 30),
-        AFTER: ("#8073ac", "v", 30),
-    }
-    for axis, name in zip(axes, ("picture", "converged"), strict=True):
-        for family in (FEWER, HOST, AFTER, PUBLISHED, OURS):
-            color, marker, size = styles.get(family, ("#e08214", "D", 22))
+    """PSNR of the latents against calls, to every reference."""
+    names = [name for name in measured(rows[0][1]) if name in TITLES]
+    figure, axes = plt.subplots(
+        1, len(names), figsize=(5.5 * len(names), 5), sharex=True, layout="constrained", squeeze=False
+    )
+    for axis, name in zip(axes.flat, names, strict=True):
+        for family, (color, marker, size) in reversed(STYLES.items()):
             points = [(r.calls, mean(getattr(r, name))) for f, r in rows if f == family]
-            axis.scatter(*zip(*points, strict=True), c=color, marker=marker, s=size, label=family, edgecolors="white")
-        axis.set_xlabel("network calls")
+            if points:
+                across, up = zip(*points, strict=True)
+                axis.scatter(across, up, c=color, marker=marker, s=size, label=family, edgecolors="white")
+        axis.set(xlabel="network calls", ylabel="latent PSNR, dB (mean)")
         axis.grid(color="#eeeeee")
         axis.set_axisbelow(True)
         axis.spines[["top", "right"]].set_visible(False)
-    axes[0].set_ylabel("picture PSNR, dB (mean)")
-    axes[0].set_title("to the full run", loc="left")
-    axes[1].set_title(f"to the converged solution ({CONVERGED} steps)", loc="left")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
+        axis.set_title(TITLES[name], loc="left")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
     figure.suptitle(title)
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
 
 def main() -> None:
-    parser = option_parser(__doc__)
-    parser.add_argument("--sampler", default="euler")
-    checkpoint.add_options(parser)
-    arguments = parser.parse_args()
-    if arguments.checkpoint is None:
-        subject, work = Subject(MODELS[arguments.model](arguments.split)), work_of(arguments, sampler=arguments.sampler)
-    else:
-        subject, work = checkpoint.load(arguments)
+    arguments = option_parser(__doc__).parse_args()
+    subject = subject_of(arguments)
+    work = work_of(arguments, subject)
     with torch.no_grad():
-        references = full_runs(subject, work)
-        converged = full_runs(subject, [replace(job, steps=CONVERGED, sampler="euler") for job in tqdm(work)])
+        references, converged = full_runs(subject, work), None
+        if is_deterministic(work[0].sampler):
+            converged = full_runs(subject, [replace(job, steps=CONVERGED, sampler="euler") for job in tqdm(work)])
         full = measure(Method("full run", Subject.full_run), subject, work, references, converged)
         rows = [
             (family, measure(method, subject, work, references, converged))
-            for family, method in tqdm(list(methods(arguments.steps, arguments.sampler)))
+            for family, method in tqdm(list(methods(subject, arguments.steps, work[0].sampler)))
         ]
-    sampling = f"{arguments.steps} steps of {arguments.sampler}"
-    own = (
-        f"The full run: {mean_and_worst(full.converged)} dB to the converged solution, {full.seconds:.2f} s a picture."
-    )
+    own = f"The full run: {full.seconds:.2f} s a picture"
+    if full.converged:
+        own += f", {mean_and_worst(full.converged)} dB to the converged solution"
     note = "PSNR: mean and (worst picture). Seconds are the processor's; on a GPU, the clock's."
-    parts = [heading(arguments, sampling), note, own, "", verdict(rows), "", table(rows, full.seconds), ""]
+    parts = [heading(arguments, subject), note, f"{own}.", "", verdict(rows), "", table(rows, full.seconds), ""]
     write("\n".join(parts), arguments.out)
     write_csv([line for family, row in rows for line in lines_of(family, row)], arguments.out)
     if arguments.out is not None:
-        title = f"{name_of(arguments)}, {sampling}, CFG {arguments.cfg:g}, {arguments.pictures} pictures"
+        title = f"{name_of(subject)}, {sampling_of(arguments, subject)}, {arguments.pictures} pictures"
         draw(rows, str(arguments.out.with_suffix(".png")), title)
 
 
+NAMES = {"latent": "latent_db", "picture": "picture_db", "ssim": "ssim", "converged": "converged_db"}  # in the file
+
+
 def lines_of(family: str, row: Row) -> Iterator[dict[str, Any]]:
-    for k, values in enumerate(zip(row.latent, row.picture, row.ssim, row.converged, strict=True)):
-        names = ("latent_db", "picture_db", "ssim", "converged_db")
-        figures = {name: round(value, 4) for name, value in zip(names, values, strict=True)}
+    for k in range(len(row.latent)):
+        figures = {NAMES[name]: round(getattr(row, name)[k], 4) for name in measured(row)}
         yield {"family": family, "method": row.name, "seed": 1000 + k, "calls": row.calls, **figures}
 
 

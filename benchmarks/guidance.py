@@ -1,7 +1,6 @@
 """Guidance nodes and masks: is the corrector right behind them, and the stabilizer? Against fewer steps.
 
-python dev.py exec -- python benchmarks/guidance.py --model qwen_image --cfg 4 \\
-    --out docs/benchmarks/guidance_qwen_image.md
+python dev.py exec -- python benchmarks/guidance.py --model qwen_image --out docs/benchmarks/guidance_qwen_image.md
 python dev.py exec -- python benchmarks/guidance.py --cfg 2 --out docs/benchmarks/guidance_flux.md
 
 The nodes are the host's own, with their default values. All pictures of a row are sampled as one batch.
@@ -12,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from harness import MODELS, counted_calls, heading, latent_psnr, mean_and_worst, option_parser, work_of, write
-from small_models.sampling import Job, sample_together
+from harness import counted_calls, heading, latent_psnr, mean_and_worst, option_parser, work_of, write
+from subjects import Subject, subject_of
 from torch import Tensor
 from tqdm import tqdm
 
@@ -52,46 +51,50 @@ CASES = (
 class Bench:
     """One case: how it is sampled, and its full run."""
 
-    def __init__(self, case: Case, model: Any, work: list[Job]) -> None:
-        self._guide, self._model, self._work = case.guide, model, work
+    def __init__(self, case: Case, subject: Subject, work: list[Any]) -> None:
+        self._guide, self._subject, self._work = case.guide, subject, work
         self._how: dict[str, Tensor] = {}
         if case.inpaint:  # the right half of pictures with other captions
-            mask = torch.zeros(1, work[0].side, work[0].side)
-            mask[..., work[0].side // 2 :] = 1.0
-            self._how = {"latent": sample_together(model, work[1:] + work[:1]), "noise_mask": mask}
-        self._full = self.sample(work[0].steps)
+            latent = subject.together(subject.model, work[1:] + work[:1])
+            mask = torch.zeros(1, *latent.shape[-2:])
+            mask[..., latent.shape[-1] // 2 :] = 1.0
+            self._how = {"latent": latent, "noise_mask": mask}
+        with counted_calls(subject.model) as calls:
+            self._full = self.sample(work[0].steps)
+        self._per_step = calls[0] / work[0].steps
 
     def sample(self, steps: int, settings: Any = None) -> Tensor:
-        model = self._guide(self._model)
+        model = self._guide(self._subject.model)
         work = [replace(job, steps=steps) for job in self._work]
-        return sample_together(model if settings is None else attach(model, settings), work, **self._how)
+        model = model if settings is None else attach(model, settings)
+        return self._subject.together(model, work, **self._how)
 
     def score(self, latents: Tensor) -> str:
         return mean_and_worst(latent_psnr(latents, self._full))
 
     def row(self, ratio: float) -> str:
         settings = presets.speed(ratio)
-        with counted_calls(self._model) as calls:
+        with counted_calls(self._subject.model) as calls:
             ours = self.sample(self._work[0].steps, settings)
         variants = (replace(settings, corrector=False), replace(settings, stabilizer=False))
         others = [self.sample(self._work[0].steps, variant) for variant in variants]
-        figures = map(self.score, (ours, *others, self.sample(calls[0])))
+        figures = map(self.score, (ours, *others, self.sample(int(calls[0] / self._per_step))))
         return f"{ratio:g} | {calls[0]} | {' | '.join(figures)}"
 
 
 def main() -> None:
     arguments = option_parser(__doc__).parse_args()
-    model = MODELS[arguments.model](arguments.split)
+    subject = subject_of(arguments)
     lines = [
         "| guidance | speed | calls | ours | no corrector | no stabilizer | fewer steps |",
         "|---|---|---|---|---|---|---|",
     ]
     with torch.no_grad():
         for case in tqdm(CASES):
-            bench = Bench(case, model, work_of(arguments))
+            bench = Bench(case, subject, work_of(arguments, subject))
             lines += [f"| {case.name} | {bench.row(ratio)} |" for ratio in SPEEDS]
     note = "Latent PSNR in dB to the full run with the same node, mean and (worst)."
-    write("\n".join([heading(arguments, f"{arguments.steps} steps of euler"), note, "", *lines, ""]), arguments.out)
+    write("\n".join([heading(arguments, subject), note, "", *lines, ""]), arguments.out)
 
 
 if __name__ == "__main__":

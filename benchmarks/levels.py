@@ -1,4 +1,4 @@
-"""What each level holds in memory and what a skipped step costs, on the small models; full-size models by formula.
+"""What each level holds in memory and what a skipped step costs, on models with levels; full-size models by formula.
 
     python dev.py exec -- python benchmarks/levels.py --out docs/benchmarks/levels.md
 
@@ -6,7 +6,6 @@ Seconds are medians within one run, so a computed and a skipped step are measure
 """
 
 import argparse
-import platform
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,12 +13,12 @@ from statistics import mean, median
 from typing import Any
 
 import torch
-from harness import write
-from small_models.sampling import Job, decode, jobs, load_flux, load_qwen_image, sample
+from harness import latent_psnr, machine, name_of, write
+from subjects import SUBJECTS, Subject
 from tqdm import tqdm
 
 from hicache_comfy import attach, last_report
-from hicache_comfy.architectures import FLUX, QWEN_IMAGE, Architecture, BlockKind
+from hicache_comfy.architectures import FLUX, QWEN_IMAGE, WAN, Architecture, BlockKind
 from hicache_core import LEVELS, RunReport, Settings, presets
 from hicache_core.metrics import psnr
 
@@ -31,7 +30,7 @@ class Size:
     architecture: Architecture
     blocks: dict[str, int]
     image: int
-    text: int
+    text: int  # 0 where no stream carries it
     channels: int
     latent: int
     conditions: int
@@ -68,8 +67,9 @@ def _module_streams(kind: BlockKind) -> list[str]:
 
 
 SMALL = {
-    "Flux": Size(FLUX, {"double_blocks": 2, "single_blocks": 6}, 64, 4, 128, 16**3, 1, 4),
-    "Qwen-Image, CFG 4": Size(QWEN_IMAGE, {"transformer_blocks": 5}, 64, 4, 128, 16**3, 2, 4),
+    "flux": Size(FLUX, {"double_blocks": 2, "single_blocks": 6}, 64, 4, 128, 16**3, 1, 4),
+    "qwen_image": Size(QWEN_IMAGE, {"transformer_blocks": 5}, 64, 4, 128, 16**3, 2, 4),
+    "wan": Size(WAN, {"blocks": 5}, 256, 0, 128, 16**2 * 8**2, 2, 4),
 }
 FULL = {
     "FLUX.1 dev, 1024x1024, bfloat16, 512 text tokens": Size(
@@ -85,9 +85,9 @@ def settings_of(level: str) -> Settings:
     return replace(presets.paper(5), level=level)
 
 
-def run(model: Any, job: Job, level: str) -> tuple[torch.Tensor, RunReport]:
-    patched = attach(model, settings_of(level))
-    latent = sample(patched, job)
+def run(subject: Subject, job: Any, level: str) -> tuple[torch.Tensor, RunReport]:
+    patched = attach(subject.model, settings_of(level))
+    latent = subject.sample(patched, job)
     report = last_report(patched)
     assert report is not None
     return latent, report
@@ -104,19 +104,21 @@ def step_cost(reports: list[RunReport]) -> float:
     return median(ratios)
 
 
-def measured(pictures: int, split: str) -> Iterator[str]:
-    models = {"Flux": (load_flux(split), 1.0), "Qwen-Image, CFG 4": (load_qwen_image(split), 4.0)}
-    for name, (model, cfg) in models.items():
-        work = jobs(split, pictures, cfg=cfg)
-        full = [decode(sample(model, job)) for job in work]
-        for level in tqdm(LEVELS, desc=name):
-            latents, reports = zip(*(run(model, job, level) for job in work), strict=True)
-            close = mean(psnr(decode(latent), picture) for latent, picture in zip(latents, full, strict=True))
-            found, formula = reports[0].bytes_held, bytes_held(SMALL[name], level, anchors=3)
-            yield (
-                f"| {name} | {level} | {reports[0].calls} | {formula:,} | {found:,} | {step_cost(list(reports)):.0%} "
-                f"| {close:.1f} |"
-            )
+def measured(name: str, pictures: int, split: str) -> Iterator[str]:
+    subject = SUBJECTS[name](split)
+    decode = subject.decode
+    assert decode is not None
+    work = subject.jobs(pictures, steps=50, sampler="euler")
+    full = [subject.full_run(job) for job in work]
+    for level in tqdm(LEVELS, desc=name):
+        latents, reports = zip(*(run(subject, job, level) for job in work), strict=True)
+        near = mean(value for pair in zip(latents, full, strict=True) for value in latent_psnr(*pair))
+        seen = mean(psnr(decode(one), decode(other)) for one, other in zip(latents, full, strict=True))
+        found, formula = reports[0].bytes_held, bytes_held(SMALL[name], level, anchors=3)
+        yield (
+            f"| {name_of(subject)}, CFG {work[0].cfg:g} | {level} | {reports[0].calls} | {formula:,} | {found:,} "
+            f"| {step_cost(list(reports)):.0%} | {near:.1f} | {seen:.1f} |"
+        )
 
 
 def by_formula() -> Iterator[str]:
@@ -125,20 +127,23 @@ def by_formula() -> Iterator[str]:
         yield f"| {name} | {sizes} |"
 
 
+HEADS = ("small model", "level", "calls", "bytes held, formula", "measured", "a forecast step costs")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=SMALL, default=list(SMALL))
     parser.add_argument("--split", choices=["train", "test"], default="test")
     parser.add_argument("--pictures", type=int, default=8)
     parser.add_argument("--out", type=Path, help="Markdown file; default: print only")
     arguments = parser.parse_args()
     with torch.no_grad():
-        rows = list(measured(arguments.pictures, arguments.split))
+        rows = [row for name in arguments.only for row in measured(name, arguments.pictures, arguments.split)]
     text = (
         f"{arguments.split} split, 50 steps of euler, the paper's settings with N 5 (12 calls) and order 2, "
-        f"{arguments.pictures} pictures (seeds 1000 to {999 + arguments.pictures}), float32, {platform.machine()} CPU "
-        f"with {torch.get_num_threads()} threads, torch {torch.__version__}.\n\n"
-        "| small model | level | calls | bytes held, formula | measured | a forecast step costs | picture PSNR, dB |\n"
-        "|---|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n\n"
+        f"{arguments.pictures} pictures (seeds 1000 to {999 + arguments.pictures}), float32, {machine()}.\n\n"
+        f"| {' | '.join(HEADS)} | latent PSNR, dB | picture PSNR, dB |\n"
+        "|---|---|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n\n"
         "By the same formula, not measured:\n\n"
         f"| model | {' | '.join(LEVELS)} |\n|---|---|---|---|---|\n" + "\n".join(by_formula()) + "\n"
     )

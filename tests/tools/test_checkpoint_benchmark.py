@@ -46,8 +46,7 @@ def vae(tmp_path):
 
 def options(checkpoint, *words):
     parser = argparse.ArgumentParser()
-    for name, default in (("steps", 6), ("pictures", 3), ("cfg", 1.0), ("sampler", "euler")):
-        parser.add_argument(f"--{name}", type=type(default), default=default)
+    parser.add_argument("--pictures", type=int, default=3)
     checkpoint.add_options(parser)
     return parser.parse_args(["--checkpoint", str(FLUX), "--dtype", "float32", "--pixels", "128", *map(str, words)])
 
@@ -55,13 +54,21 @@ def options(checkpoint, *words):
 def test_a_users_files_are_sampled_as_the_small_model_is(checkpoint, vae, tmp_path):
     (tmp_path / "prompts.txt").write_text("17\n\n3\n", "utf-8")
     words = ("--text-encoder", "any", "--vae", vae, "--prompts", tmp_path / "prompts.txt", "--guidance", 3.0)
-    subject, work = checkpoint.load(options(checkpoint, *words))
+    subject = checkpoint.subject(options(checkpoint, *words))
+    assert subject.name == FLUX.name
+    work = subject.jobs(3, steps=6)
     assert [(job.text, job.seed) for job in work] == [("17", 1000), ("3", 1001), ("17", 1002)]
+    assert {name: getattr(work[0], name) for name in subject.usual} == subject.usual
 
     same = sampling.Job(captions(SPLITS["test"])[3], seed=1001, steps=6)
     latent = subject.full_run(work[1])
     assert torch.equal(latent, sampling.sample(sampling.load_flux("test"), same))
     assert torch.allclose(subject.decode(latent), sampling.decode(latent), atol=1e-3)
+    alone = [subject.full_run(job) for job in work]
+    assert torch.equal(subject.together(subject.model, work), torch.cat(alone))
+    mask = torch.zeros(1, 16, 16)
+    kept = subject.together(subject.model, work[:2], latent=torch.cat(alone[1:]), noise_mask=mask)
+    assert torch.allclose(kept, torch.cat(alone[1:]), atol=1e-4)  # nothing is masked
 
 
 @pytest.mark.parametrize(
@@ -73,13 +80,13 @@ def test_a_users_files_are_sampled_as_the_small_model_is(checkpoint, vae, tmp_pa
 )
 def test_what_is_missing_is_named(checkpoint, words, complaint):
     with pytest.raises(SystemExit, match=complaint):
-        checkpoint.load(options(checkpoint, *words))
+        checkpoint.subject(options(checkpoint, *words))
 
 
 def test_an_empty_list_of_prompts_is_refused(checkpoint, vae, tmp_path):
     (tmp_path / "prompts.txt").write_text("\n", "utf-8")
     with pytest.raises(SystemExit, match="has no prompt in it"):
-        checkpoint.load(
+        checkpoint.subject(
             options(checkpoint, "--text-encoder", "any", "--vae", vae, "--prompts", tmp_path / "prompts.txt")
         )
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 DOCS = Path(__file__).parents[2] / "docs"
 BLUE, RED = (0x21, 0x66, 0xAC), (0xB2, 0x18, 0x2B)  # of what the figures are about
-DRAWN_ELSEWHERE = {"demo.png", "small_models_pictures.png"}
+DRAWN_ELSEWHERE = {"demo.png", *(f"small_models_{name}.png" for name in ("pictures", "sdxl", "wan"))}
 
 
 @pytest.fixture(scope="module")

@@ -63,10 +63,11 @@ def corrector(path: Path) -> None:
 def step_size(path: Path) -> None:
     """What the controller measured at every computed step, and where it put the next."""
     model, (job,) = load_flux("test"), jobs("test", 1)
-    moves = step_moves(noise_levels(model, job.steps), flow=True)
+    sigmas = noise_levels(model, job.steps)
     figure, (above, below) = plt.subplots(2, 1, figsize=(8, 5), sharex=True, layout="constrained", height_ratios=(3, 1))
     for row, (tolerance, color) in enumerate(TOLERANCES):
         _, report = run(model, job, presets.adaptive(tolerance))
+        moves = step_moves(sigmas, flow=True, floor=report.signal_floor)
         computed = [e for e in report.evaluations if e.action != "forecast"]
         drifts = [
             (now.step, now.error * sum(moves[before.step : now.step]))
