@@ -97,9 +97,9 @@ class HiCachePatchModel(io.ComfyNode):
                     step=0.001,
                     advanced=True,
                     tooltip=(
-                        "Mode adaptive only: how far the forecasts between two computed steps may lead the latent "
-                        "off, as a share of its magnitude: 0.003 is 0.3 %. Smaller is closer to the full run and "
-                        "slower; 0 computes all."
+                        "Mode adaptive only: how far the forecasts between two computed steps may lead the finished "
+                        "picture off, as a share of its magnitude: 0.003 is 0.3 %. Smaller is closer to the full run "
+                        "and slower; 0 computes all."
                     ),
                 ),
                 SettingsType.Input(

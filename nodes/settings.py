@@ -7,7 +7,6 @@ from comfy_api.latest import io
 
 from ..hicache_core import CACHE_DEVICES, LEVELS, RANGES, Settings, SettingsError, parse_steps
 from ..hicache_core.basis import BASES
-from .measured import hinted
 
 SettingsType = io.Custom("HICACHE_SETTINGS")
 
@@ -31,19 +30,17 @@ def _number(name: str, tooltip: str, step: float = 1, advanced: bool = False) ->
     low, high = RANGES[name]
     kind = io.Int if isinstance(low, int) else io.Float
     default = getattr(Settings(), name)
-    tooltip = hinted(name, tooltip)
     return kind.Input(name, default=default, min=low, max=high, step=step, advanced=advanced, tooltip=tooltip)
 
 
 def _switch(name: str, tooltip: str) -> Any:
     """An on-off widget, folded away, with the setting's own default."""
-    return io.Boolean.Input(name, default=getattr(Settings(), name), advanced=True, tooltip=hinted(name, tooltip))
+    return io.Boolean.Input(name, default=getattr(Settings(), name), advanced=True, tooltip=tooltip)
 
 
 def _choice(name: str, options: Iterable[str], tooltip: str, advanced: bool = False) -> Any:
     """A list to choose from, with the setting's own default."""
     default = getattr(Settings(), name)
-    tooltip = hinted(name, tooltip)
     return io.Combo.Input(name, options=list(options), default=default, advanced=advanced, tooltip=tooltip)
 
 
@@ -67,9 +64,21 @@ def _inputs() -> list[Any]:
             "0.5 for FLUX.1 dev and Qwen-Image, 0.3 for schnell. 0.71 with order 1 is a straight line.",
             step=0.01,
         ),
-        _number("warmup_steps", "Steps computed before the first forecast."),
-        _number("start_percent", "Share of the sampling, from 0 to 1, before which every step is computed.", step=0.01),
-        _number("end_percent", "Share of the sampling, from 0 to 1, after which every step is computed.", step=0.01),
+        _number(
+            "warmup_steps", "Steps computed before the first forecast. They count among those that 'speed' pays for."
+        ),
+        _number(
+            "start_percent",
+            "Share of the sampling, from 0 to 1, before which every step is computed. These steps count among those "
+            "that 'speed' pays for.",
+            step=0.01,
+        ),
+        _number(
+            "end_percent",
+            "Share of the sampling, from 0 to 1, after which every step is computed. These steps count among those "
+            "that 'speed' pays for.",
+            step=0.01,
+        ),
     ]
 
 
@@ -115,12 +124,19 @@ def _advanced_inputs() -> list[Any]:
             "memory; they come back one at a time, which makes skipped steps slower.",
             advanced=True,
         ),
+        _number(
+            "signal_floor",
+            "Modes target speed and adaptive: small values compute more of the early steps, where structure is "
+            "decided, large ones more of the late steps, where detail appears. 0 chooses by the size of the latent.",
+            step=0.0001,
+            advanced=True,
+        ),
     ]
 
 
 def _step_list() -> Any:
     about = "For the mode 'listed steps': the numbers of the steps to compute, the first one is 0, such as 0, 4, 8-10."
-    return io.String.Input("steps", default="", advanced=True, tooltip=hinted("steps", about))
+    return io.String.Input("steps", default="", advanced=True, tooltip=about)
 
 
 class HiCacheSettings(io.ComfyNode):

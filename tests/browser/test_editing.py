@@ -29,6 +29,7 @@ OTHERS = {  # a value for every widget that is not its default
         "explosion_limit": 40.0,
         "steps": "0, 1, 5-9",
         "cache_device": "cpu",
+        "signal_floor": 0.02,
         "max_gap": 5,
     },
     "HiCacheReport": {"scale": 1},

@@ -24,6 +24,7 @@ SETTINGS = {
     "stabilizer": False,
     "steps": "0, 1, 5-9",
     "cache_device": "auto",  # did not exist
+    "signal_floor": 0,  # nor did this
 }
 FILES = {
     "first_example.json": ({"HiCachePatchModel": PATCH}, "20 of 50 steps computed"),

@@ -1,11 +1,9 @@
 """locales/ against the nodes' own schemas: the keys that the frontend reads, all of them and no others."""
 
 import json
-import math
 import re
 import shutil
 from copy import deepcopy
-from dataclasses import replace
 from pathlib import Path
 
 import folder_paths
@@ -132,73 +130,3 @@ def test_the_checks_fire(schemas):
     assert [key for key, text in own_texts(renamed).items() if texts("en")[key] != text] == [
         "HiCachePatchModel.inputs.mode.tooltip"
     ]
-
-
-def measured(page):
-    """The cells of every row of a page of docs/."""
-    lines = (ROOT / "docs" / page).read_text("utf-8").splitlines()
-    return [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")]
-
-
-def tooltips(language):
-    """Of HiCache Settings, by setting."""
-    found = re.compile(r"HiCacheSettings\.inputs\.(\w+)\.tooltip")
-    return {match[1]: text for key, text in texts(language).items() if (match := found.fullmatch(key))}
-
-
-both_languages = pytest.mark.parametrize("language", ["en", "zh"])
-
-
-@both_languages
-def test_every_tooltip_of_the_settings_has_a_figure_from_a_benchmark(pack, language):
-    assert tooltips(language).keys() == pack.nodes.measured.MEASURED.keys()
-
-
-@both_languages
-def test_what_tooltips_say_was_measured_is_what_the_benchmark_found(language):
-    """benchmarks/settings.py writes the figures: at speed 5, the rows of a setting and the defaults."""
-    flux, qwen_image = (measured(f"benchmarks/settings_{model}.md") for model in ("flux", "qwen_image"))
-    hints = {name: text for name, text in tooltips(language).items() if "dB" in text and name != "steps"}
-    assert len(hints) == 9
-    for name, hint in hints.items():
-        rows = [cells for cells in flux + qwen_image if cells[0].split(" ")[0] in (name, "the")]
-        figures = re.findall(r"\b\d\d\.\d\b", hint)
-        assert len(figures) >= 2
-        assert set(figures) <= {cells[-1].split(" ")[0] for cells in rows}, name
-    (strict,) = {cells[-1] for cells in flux if cells[0] == "explosion_limit 2.0"}
-    assert strict.endswith(", 27 calls")
-    assert "27" in tooltips(language)["explosion_limit"]
-
-
-@both_languages
-def test_what_the_tooltip_of_steps_says_was_measured(language):
-    """benchmarks/schedule.py: 10 of 50 calls, evenly spaced and as *target speed* does it."""
-    found = {}
-    for model in ("flux", "qwen_image"):
-        for name, _, ten, *_ in (cells for cells in measured(f"benchmarks/schedule_{model}.md") if len(cells) == 5):
-            found.setdefault(name, []).append(ten.split(" ")[0])
-    figures = re.findall(r"\b\d\d\.\d\b", tooltips(language)["steps"])
-    assert figures == found["even steps"] + found["sqrt(moves x changes)"]
-
-
-@both_languages
-def test_what_the_tooltip_of_max_gap_says_holds(pack, language):
-    """A bound of the plan, and benchmarks/adaptive.py: the calls that pictures got at the default tolerance."""
-    core, levels = pack.hicache_core, [1 - k / 50 for k in range(51)]
-    least = math.ceil(50 / 4)
-    assert core.look_ahead(replace(core.presets.adaptive(0.05), max_gap=4), levels).fewest >= least
-    calls = []
-    for model in ("flux", "qwen_image"):
-        got = [
-            int(cells[0]) for cells in measured(f"benchmarks/adaptive_{model}.md") if cells[1:2] and cells[0].isdigit()
-        ]
-        calls += [min(got), max(got)]
-    numbers = [int(number) for number in re.findall(r"\d+", tooltips(language)["max_gap"])]
-    assert numbers == [4, *((least, 50) if language == "en" else (50, least)), *calls]
-
-
-@both_languages
-def test_what_the_tooltip_of_cache_device_says_is_the_formula(language):
-    (row,) = (cells for cells in measured("benchmarks/levels.md") if cells[0].startswith("FLUX.1 dev, 1024x1024"))
-    sizes = [cell.replace(",", "") for cell in row[1:]]
-    assert re.findall(r"\d+ MiB", tooltips(language)["cache_device"]) == sizes
