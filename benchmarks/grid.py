@@ -1,7 +1,9 @@
 """Does *target speed* ever lose to fewer steps? Every subject, step count, sampler and speed, no cell left out.
 
 python dev.py exec -- python benchmarks/grid.py --out docs/benchmarks/grid.md
-python dev.py exec -- python benchmarks/grid.py --only flux qwen_image
+python dev.py exec -- python benchmarks/grid.py --steps 4 6 8 10 --out docs/benchmarks/short_runs.md
+
+With --only some subjects are measured, and take the place of their rows in the files that are there.
 
 A cell is behind where the mean of its pictures is below that of as many steps of the same sampler, where its worst
 picture is more than 1 dB below the worst of those, or where it is more than 2 dB below a cell of the same run with
@@ -12,7 +14,7 @@ import argparse
 import csv
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, fields
 from functools import cache
@@ -36,7 +38,8 @@ SPEEDS = (1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
 SHORT = ((25, 2.0), (25, 2.5), (50, 2.5), (50, 5.0))  # steps and speeds of the first table
 NOTE = (
     "Latent PSNR in dB to the full run of the same sampler: mean (worst picture). In every cell: calls and what "
-    "*target speed* gives; then as many steps of the same sampler. In bold: in what a cell is behind."
+    "*target speed* gives; then as many steps of the same sampler. In bold: in what a cell is behind. All: the run is "
+    "computed whole."
 )
 MEAN, WORST, LESS = 0.0, 1.0, 2.0  # dB that a cell may be behind
 
@@ -85,19 +88,21 @@ def run_of(subject: Subject, pictures: int, cfg: float, sampler: str, steps: int
     best = 0.0
     for speed in sorted(SPEEDS, reverse=True):
         latents, calls = sampled(attach(subject.model, presets.speed(speed)), steps)
-        affordable = min(steps, max(1, int(calls * steps / full_calls)))
+        affordable = max(1, int(calls * steps / full_calls))
+        if affordable >= steps:  # the full run
+            continue
         ours, theirs = (latent_psnr(one, fewer(steps)) for one in (latents, fewer(affordable)))
         figures = (mean(ours), min(ours), mean(theirs), min(theirs))
         yield Cell(subject.name, cfg, steps, sampler, speed, affordable, *figures, max(0.0, best - mean(ours)))
         best = max(best, mean(ours))
 
 
-def cells_of(name: str, split: str, pictures: int) -> list[Cell]:
+def cells_of(name: str, split: str, pictures: int, lengths: Sequence[int]) -> list[Cell]:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")  # of torchsde, about rounding
     logging.getLogger("hicache").setLevel(logging.ERROR)
     subject = SUBJECTS[name](split)
-    every = product(subject.scales, samplers_of(subject), STEPS)
+    every = product(subject.scales, samplers_of(subject), lengths)
     return [cell for cfg, sampler, steps in every for cell in run_of(subject, pictures, cfg, sampler, steps)]
 
 
@@ -140,12 +145,13 @@ def table(cells: list[Cell]) -> list[str]:
     lines = [f"| CFG | steps | sampler | {' | '.join(f'{s:g}x' for s in SPEEDS)} |", "|---" * (3 + len(SPEEDS)) + "|"]
     for _, run in grouped(cells):
         by_speed = {cell.speed: cell for cell in run}
-        texts = [
-            f"{cell.calls}: {both(cell)}{' **' + cell.behind + '**' if cell.behind else ''}"
-            for cell in (by_speed[speed] for speed in SPEEDS)
-        ]
+        texts = [in_a_cell(by_speed[speed]) if speed in by_speed else "all" for speed in SPEEDS]
         lines.append(f"| {run[0].cfg:g} | {run[0].steps} | {run[0].sampler} | {' | '.join(texts)} |")
     return lines
+
+
+def in_a_cell(cell: Cell) -> str:
+    return f"{cell.calls}: {both(cell)}{' **' + cell.behind + '**' if cell.behind else ''}"
 
 
 def grouped(cells: list[Cell]) -> Iterator[tuple[Any, list[Cell]]]:
@@ -156,7 +162,9 @@ def grouped(cells: list[Cell]) -> Iterator[tuple[Any, list[Cell]]]:
 def page(cells: list[Cell], heading: str) -> str:
     behind = sum(bool(cell.behind) for cell in cells)
     share = f"{behind} of {len(cells)} cells are behind ({100 * behind / len(cells):.1f} %)."
-    parts = [heading, "", NOTE, "", share, "", *summary(cells), "", "In short:", "", *in_short(cells)]
+    parts = [heading, "", NOTE, "", share, "", *summary(cells)]
+    if {cell.steps for cell in cells} >= {steps for steps, _ in SHORT}:
+        parts += ["", "In short:", "", *in_short(cells)]
     for name in dict.fromkeys(cell.subject for cell in cells):
         parts += ["", f"## {name}", "", *table([cell for cell in cells if cell.subject == name])]
     return "\n".join([*parts, ""])
@@ -182,12 +190,15 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=SUBJECTS, default=list(SUBJECTS))
     parser.add_argument("--split", choices=["train", "test"], default="test")
     parser.add_argument("--pictures", type=int, default=8)
+    parser.add_argument("--steps", nargs="+", type=int, default=STEPS, help="of the runs")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--out", type=Path, help="Markdown file; its other subjects stay as they are")
     arguments = parser.parse_args()
     seeds = f"{arguments.split} split, {arguments.pictures} pictures (seeds 1000 to {999 + arguments.pictures})"
     with ProcessPoolExecutor(arguments.processes) as pool:
-        jobs = [pool.submit(cells_of, name, arguments.split, arguments.pictures) for name in arguments.only]
+        jobs = [
+            pool.submit(cells_of, name, arguments.split, arguments.pictures, arguments.steps) for name in arguments.only
+        ]
         for job in tqdm(as_completed(jobs), total=len(jobs)):
             found = job.result()
             cells = [*measured_before(arguments.out, {found[0].subject}), *found]
