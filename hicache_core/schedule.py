@@ -125,7 +125,8 @@ def spread(density: Sequence[float], calls: int) -> list[int]:
 
 def rates(density: Sequence[float], calls: float) -> list[float]:
     """Calls per step, in proportion to the density and at most one each, ``calls`` in all (fewer than steps)."""
-    density = density if sum(density) > 0.0 else [1.0] * len(density)
+    least = 1e-9 * max(density, default=0.0) or 1.0  # what has no density shares what the others cannot take
+    density = [max(d, least) for d in density]
     full: set[int] = set()
     while True:
         rest = sum(d for k, d in enumerate(density) if k not in full)

@@ -80,6 +80,11 @@ def test_a_short_run_is_told_from_which_speed_on_less_is_computed():
     assert len(computed(presets.speed(2.0), 8)) == 4
 
 
+def test_what_dense_steps_cannot_take_goes_evenly_to_those_without_density():
+    assert spread([0.0] * 10 + [1.0] * 2, 6) == [2, 4, 6, 8, 10, 11]
+    assert len(spread([0.0] * 30 + [1.0], 12)) == 12
+
+
 def test_without_any_density_steps_are_spread_evenly():
     assert spread([0.0] * 50, 12) == spread([1.0] * 50, 12)
     assert {b - a for a, b in pairwise(spread([1.0] * 50, 12))} <= {3, 4, 5}

@@ -168,7 +168,7 @@ def test_a_run_in_two_parts_is_two_runs_of_their_own_steps(flux, job):
     patched = attach(flux, presets.speed(2.0))
     output, (head, tail) = in_two_parts(patched, job, positive)
     assert [len(report.evaluations) for report in (head, tail)] == [10, 6]
-    assert [report.calls for report in (head, tail)] == [5, 4]  # four is the fewest
+    assert [report.calls for report in (head, tail)] == [5, 6]  # so short a run is computed whole
     assert [e.step for e in tail.evaluations] == list(range(6))
     expected, _ = in_two_parts(flux, job, positive)
     assert torch.allclose(expected, sample(flux, job), atol=1e-4)
