@@ -170,7 +170,7 @@ def page(cells: list[Cell], heading: str) -> str:
     return "\n".join([*parts, ""])
 
 
-def measured_before(out: Path | None, anew: set[str]) -> list[Cell]:
+def measured_before(out: Path | None, replaced: set[str]) -> list[Cell]:
     """The cells of other subjects in the file beside the page, so that some can be measured again without all."""
     file = out.with_suffix(".csv") if out else None
     if file is None or not file.exists():
@@ -178,7 +178,7 @@ def measured_before(out: Path | None, anew: set[str]) -> list[Cell]:
     kinds: dict[str, Any] = {field.name: field.type for field in fields(Cell)}
     with file.open(encoding="utf-8") as lines:
         rows = [Cell(**{name: kind(row[name]) for name, kind in kinds.items()}) for row in csv.DictReader(lines)]
-    return [cell for cell in rows if cell.subject not in anew]
+    return [cell for cell in rows if cell.subject not in replaced]
 
 
 def rounded(cell: Cell) -> dict[str, Any]:

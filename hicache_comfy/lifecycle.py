@@ -68,12 +68,13 @@ def _start(patch: Patch, guider: Any, rule: SamplerRule, call: dict[str, Any], t
     patcher, sigmas = guider.model_patcher, call["sigmas"].tolist()
     model_sampling = patcher.get_model_object("model_sampling")
     flow = isinstance(model_sampling, CONST)
+    corrects = rule.correctable and settings.corrector and not settings.asks_for_every_step
     level, change = choose_level(settings, patcher, options, rule.deterministic)
     session = Session(
         settings,
         sigmas,
         *forecast_range(settings, model_sampling),
-        sampler=linear_sampler_of(call["sampler"], sigmas, patcher) if rule.correctable else None,
+        sampler=linear_sampler_of(call["sampler"], sigmas, patcher) if corrects else None,
         smooth=rule.deterministic,
         flow=flow,
         floor=floor_of(_shape(call), flow),

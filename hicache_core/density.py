@@ -6,8 +6,7 @@ Computed steps lie at even distances in
 
 so the density of step k is Phi(sigma_{k-1}) - Phi(sigma_k). The coarse structure of a picture stands out of the noise
 first, when there is as little signal as ``floor``, and everything after depends on it: so the first steps are dense.
-The schedules that searches found for real models are evenly spaced in Phi to within what two searches differ by
-(docs/schedule.md).
+The schedules that searches found for real models lie near to that (docs/schedule.md).
 """
 
 import math

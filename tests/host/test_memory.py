@@ -105,7 +105,7 @@ SAMPLERS = [name for name in comfy.samplers.KSAMPLER_NAMES if name not in ("lcm"
 @pytest.mark.filterwarnings("ignore:Should have:UserWarning")  # torchsde, about the last bit of a noise level
 @pytest.mark.parametrize("sampler", [name for name in SAMPLERS if "cfg_pp" not in name])
 def test_with_every_sampler(flux, job, sampler):
-    """Some ask twice at a noise level, and the run keeps two histories; heunpp2 begins anew at every step, and only
+    """Some ask twice at a noise level, and the run keeps two histories; heunpp2 starts over at every step, and only
     its first one is as long as the warm-up."""
     patched = attach(flux, replace(presets.speed(2.0), warmup_steps=3))
     sample(patched, replace(job, sampler=sampler, steps=16))
