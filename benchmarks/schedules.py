@@ -20,8 +20,8 @@ from data.published import GROUPS, Schedule, Steps, cells, of_group
 from matplotlib import __version__ as matplotlib_version
 from matplotlib.axes import Axes
 
+from hicache_core.cheapest import cheapest
 from hicache_core.density import FLOOR, RHO, step_density
-from hicache_core.schedule import spread
 
 FLOORS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05)
 CALLS = (9, 13, 21)
@@ -33,9 +33,7 @@ Density = Callable[[Schedule], Sequence[float]]
 
 def planned(density: Sequence[float], calls: int, forced: Steps = real.FIRST) -> Steps:
     """The steps that *target speed* computes with this density, the forced ones among them."""
-    free = [k for k in range(len(density)) if k not in forced]
-    chosen = spread([density[k] for k in free], calls - len(forced))
-    return tuple(sorted((*forced, *(free[k] for k in chosen))))
+    return tuple(cheapest(density, calls, forced))
 
 
 def shipped(one: Schedule, floor: float | None = None) -> Sequence[float]:

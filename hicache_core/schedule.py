@@ -5,11 +5,12 @@ A policy turns settings and a range of steps into a ``Plan``. Steps outside the 
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-TAIL = 0.5  # of the distance between computed steps, left behind the last one
+from .cheapest import cheapest
+
 FEWEST = 4  # computed steps of a budget: with two or three, forecasts are little nearer than as many steps
 SHORT = 10  # steps of a run in which forecasts win only if half of it or less is computed (docs/schedule.md)
 GROWTH = 1.4  # of a gap from one to the next, at most
@@ -77,20 +78,19 @@ def interval(settings: "Settings", steps: StepRange) -> Plan:
 
 
 def budget(settings: "Settings", steps: StepRange) -> Plan:
-    """As many computed steps as ``speed`` allows, spread so that equal shares of the density lie between them.
+    """As many computed steps as ``speed`` allows, where they spare the forecasts most (cheapest.py).
 
     Never fewer than FEWEST, or than the warm-up and one more: where that is too many for the speed, the plan says so.
     Steps computed before the range count as warm-up. A SHORT run is computed whole unless half of it is enough.
     """
-    wanted = round(steps.total / settings.speed)
-    if max(1, wanted) < steps.total <= SHORT and 2 * max(wanted, FEWEST) > steps.total:
+    wanted = max(1, round(steps.total / settings.speed))
+    if wanted < steps.total <= SHORT and 2 * max(wanted, FEWEST) > steps.total:
         return Plan(frozenset(range(steps.total)), message=_too_short(settings, steps))
     start = min(steps.stop, max(steps.first, settings.warmup_steps))
     fixed = _outside(steps) | frozenset(range(steps.first, start))
-    free = range(start, steps.stop)
-    spent = spread([_density(steps)[k] for k in free], max(wanted - len(fixed), FEWEST - len(fixed), 1))
-    chosen = fixed | {free[k] for k in spent}
-    if len(chosen) <= max(1, wanted):
+    least = len(fixed) + (start < steps.stop)
+    chosen = frozenset(cheapest(_density(steps), max(wanted, FEWEST, least), fixed))
+    if len(chosen) <= wanted:
         return Plan(chosen)
     if len(chosen) <= FEWEST:
         return Plan(
@@ -109,32 +109,6 @@ def _too_short(settings: "Settings", steps: StepRange) -> str:
     half = steps.total // 2
     hint = f", but from speed {steps.total / half:.2g} on {half} are enough" if half >= FEWEST else ""
     return _out_of_reach(settings, steps, steps.total, f"forecasts gain nothing in so short a run{hint}")
-
-
-def spread(density: Sequence[float], calls: int) -> list[int]:
-    """``calls`` indices of ``density``, at equal distances in it, and none twice.
-
-    The computed step before the first index counts as one; behind the last index lies most of a distance (TAIL).
-    """
-    if calls >= len(density):
-        return list(range(len(density)))
-    filled = itertools.accumulate(rates(density, calls + TAIL))
-    whole = [int(total + 1e-9) for total in filled]
-    return [k for k, (before, after) in enumerate(zip([0, *whole], whole, strict=False)) if after > before]
-
-
-def rates(density: Sequence[float], calls: float) -> list[float]:
-    """Calls per step, in proportion to the density and at most one each, ``calls`` in all (fewer than steps)."""
-    least = 1e-9 * max(density, default=0.0) or 1.0  # what has no density shares what the others cannot take
-    density = [max(d, least) for d in density]
-    full: set[int] = set()
-    while True:
-        rest = sum(d for k, d in enumerate(density) if k not in full)
-        scale = (calls - len(full)) / rest if rest > 0.0 else 0.0
-        over = {k for k, d in enumerate(density) if k not in full and d * scale >= 1.0}
-        if not over:
-            return [1.0 if k in full else d * scale for k, d in enumerate(density)]
-        full |= over
 
 
 @dataclass(frozen=True, slots=True)

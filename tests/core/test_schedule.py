@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from hicache_core import Settings, presets
-from hicache_core.schedule import EXPECTED, FEWEST, GROWTH, POLICIES, SHORT, GapController, StepRange, rates, spread
+from hicache_core.schedule import EXPECTED, FEWEST, GROWTH, POLICIES, SHORT, GapController, StepRange
 
 
 def computed(settings, total, first=0, stop=None):
@@ -51,12 +51,6 @@ def test_budget_leaves_equal_shares_of_the_density_between_computed_steps():
     assert gaps[0] > 3 * gaps[-1]
 
 
-def test_where_the_density_is_high_every_step_is_computed_and_the_others_share_what_is_left():
-    density = [1.0] * 20 + [50.0] * 3
-    assert rates(density, 7.0) == [0.2] * 20 + [1.0] * 3
-    assert spread(density, 7)[-3:] == [20, 21, 22]
-
-
 def test_the_few_steps_of_a_distilled_model_are_all_computed():
     plan = POLICIES["budget"](presets.speed(2.5), StepRange(4, 0, 4))
     assert plan.computed == {0, 1, 2, 3}
@@ -78,16 +72,6 @@ def test_a_short_run_is_told_from_which_speed_on_less_is_computed():
     plan = POLICIES["budget"](presets.speed(1.5), StepRange(8, 0, 8))
     assert plan.message.endswith("in so short a run, but from speed 2 on 4 are enough")
     assert len(computed(presets.speed(2.0), 8)) == 4
-
-
-def test_what_dense_steps_cannot_take_goes_evenly_to_those_without_density():
-    assert spread([0.0] * 10 + [1.0] * 2, 6) == [2, 4, 6, 8, 10, 11]
-    assert len(spread([0.0] * 30 + [1.0], 12)) == 12
-
-
-def test_without_any_density_steps_are_spread_evenly():
-    assert spread([0.0] * 50, 12) == spread([1.0] * 50, 12)
-    assert {b - a for a, b in pairwise(spread([1.0] * 50, 12))} <= {3, 4, 5}
 
 
 def test_steps_computed_before_the_range_are_the_warm_up():
