@@ -53,11 +53,24 @@ def largest_share(value: float) -> AbstractContextManager[None]:
 
 
 def undo_of_unknown(value: float) -> AbstractContextManager[None]:
-    """A trend that came true in full says what else bounds the share: how much the direction changed."""
+    def undo(trend: trust.Trend) -> tuple[float, ...]:
+        pairs = zip(trend.ratios, trend.changes, strict=True)
+        return tuple(min(1.0 if ratio is not None else value, trust._undo(ratio, change)) for ratio, change in pairs)
+
+    return swapped(trust.Trend, "undo", property(undo))
+
+
+def alternating(value: float) -> AbstractContextManager[None]:
+    def undo(ratio: float | None, change: float) -> float:
+        whole = own(None, change)
+        return whole / (1.0 - ratio) ** value if ratio is not None and ratio < 0.0 else whole
+
     own = trust._undo
-    return swapped(
-        trust, "_undo", lambda ratio, change: min(value, own(1.0, change)) if ratio is None else own(ratio, change)
-    )
+    return swapped(trust, "_undo", undo)
+
+
+def doubt(value: float) -> AbstractContextManager[None]:
+    return swapped(trust, "DOUBT", value)
 
 
 @dataclass(frozen=True)
@@ -70,9 +83,11 @@ class Constant:
 
 CONSTANTS = (
     Constant("corrector: RESPONSE", corrector.RESPONSE, (0.0, 0.25, 0.5, 0.75, 1.0), response),
-    Constant("stabilizer: share of a trend while unknown", trust._share(None), (0.0, 0.5), share_of_unknown),
+    Constant("stabilizer: share of a trend while unknown", trust._share(None), (0.0, 0.25, 0.5), share_of_unknown),
     Constant("stabilizer: largest share", trust._share(9.0), (0.8, 1.0), largest_share),
     Constant("stabilizer: most undone while unknown", trust._undo(None, 0.0), (0.0, 0.5, 1.0), undo_of_unknown),
+    Constant("stabilizer: power of 1 / (1 - r) that is undone where r < 0", 2.0, (0.0, 1.0, 2.0, 4.0), alternating),
+    Constant("stabilizer: DOUBT", trust.DOUBT, (1.0, 1.5, 2.0, 4.0), doubt),
 )
 Choice = tuple[str, float]  # a constant and its value
 

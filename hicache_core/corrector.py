@@ -8,7 +8,7 @@ sampler's own arithmetic (linear_sampler.py); for Euler it is
     drift = sum_j (sigma_{j+1} - sigma_j) (u(j) - v(j)).
 
 The corrector hands the sampler the denoised image with which step k ends on the intended path. The network saw the
-drifted latent and pulls back by itself: of a change of the latent it is taken to change the denoised image by half.
+drifted latent and pulls back by itself: it is taken to change the denoised image by a quarter of what the latent is off.
 
 A sampler that looks back at what it was handed before would carry the correction on into the steps behind, as if it
 had been part of the picture. Those steps are handed what cancels that, whether they are computed or forecast.
@@ -27,7 +27,7 @@ from .forecast import by_row
 from .linear_sampler import LinearSampler, LinearStep
 from .trust import FULL, Trend
 
-RESPONSE = 0.5  # of the denoised image to a change of the latent
+RESPONSE = 0.25  # of the denoised image to a change of the latent
 SMALLEST = 0.1  # weight of a step that a correction is divided by, in those of the gap before it
 
 Term = Tensor | float  # 0.0 where there is nothing

@@ -11,7 +11,7 @@ alternate, r is negative, and extrapolating them feeds the oscillation. Where q 
 anything about the path within it, and a correction would feed it too. What follows:
 
     share   of the trend that forecasts follow    min(r, 1);  r < 0: -(r / (1 - r))^2;  unknown: 0
-    undo    share of the drift that is corrected  2 (1 - q) within 0 .. 1;  within 0 .. 1/2 while r is unknown
+    undo    share of the drift that is corrected  2 (1 - q) within 0 .. 1;  r < 0: times (1 / (1 - r))^2
     bends   the path between computed steps is a parabola instead of a line: where r < 0
 
 The negative share is where an oscillation comes to rest: if reusing v multiplies the distance from the slow path by r
@@ -26,6 +26,8 @@ import torch
 from torch import Tensor
 
 from .measure import l2_norm
+
+DOUBT = 2.0  # how fast trust in the line through a gap goes, the more of the direction changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,5 +113,7 @@ def _share(ratio: float | None) -> float:
 
 def _undo(ratio: float | None, change: float) -> float:
     """Nothing where the change is not a number, from directions that are zero or not finite."""
-    most = 0.5 if ratio is None else 1.0
-    return max(0.0, min(most, 2.0 * (1.0 - change))) if math.isfinite(change) else 0.0
+    if not math.isfinite(change):
+        return 0.0
+    line = max(0.0, min(1.0, DOUBT * (1.0 - change)))
+    return line / (1.0 - ratio) ** 2 if ratio is not None and ratio < 0.0 else line

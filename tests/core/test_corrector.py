@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from hicache_core import OUTPUT, Guidance, LinearSampler, Session, Settings, euler
-from hicache_core.corrector import DriftCorrector
+from hicache_core.corrector import RESPONSE, DriftCorrector
 from hicache_core.linear_sampler import LinearStep
 from hicache_core.trust import Trend
 
 SIGMAS = [1.0, 0.93, 0.84, 0.72, 0.6, 0.45, 0.28, 0.1, 0.0]
 GUIDANCE = Guidance("same", torch.ones(1))
 EULER = euler(SIGMAS)
-PARABOLA = Trend((-1.0,))
+PARABOLA = Trend((-1e-12,))
 
 
 def multistep(seed, of_directions, memory):
@@ -73,14 +73,14 @@ def run(sampler, computed, trend=None, bend=0.0, corrects=True):
     """Yields (step, where the run is behind it, where the full run is, where the forecasts since the last computed step
     lead from the full run).
 
-    Forecasts reuse the last direction. The network changes its denoised image by half of what the latent is off.
+    Forecasts reuse the last direction. The network answers what the latent is off with RESPONSE of it.
     """
     corrector = DriftCorrector(SIGMAS, sampler)
     full, got, forecast = Latent(sampler), Latent(sampler), Latent(sampler)
     for k, sigma in enumerate(SIGMAS[:-1]):
         true = direction(k, bend)
         if k in computed:
-            denoised = full.x - sigma * true + 0.5 * (got.x - full.x)
+            denoised = full.x - sigma * true + RESPONSE * (got.x - full.x)
             added = corrector.computed(k, true, *([trend] if trend else []))
             last = true
         else:

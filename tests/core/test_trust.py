@@ -19,9 +19,9 @@ def test_a_straight_path_is_trusted_whatever_the_gaps():
     assert after((0, 0.0, 0.0), (1, 1.0, 2.0), (5, 5.0, 10.0)).shares == (1.0,)
 
 
-def test_before_the_second_slope_there_is_no_trend_to_follow_and_half_of_the_drift_is_undone():
+def test_before_the_second_slope_there_is_no_trend_to_follow():
     for trend in (after(), after((0, 1.0)), after((0, 1.0), (1, 1.5))):
-        assert (trend.ratios, trend.shares, trend.undo, trend.bends) == ((None,), (0.0,), (0.5,), (0.0,))
+        assert (trend.ratios, trend.shares, trend.bends) == ((None,), (0.0,), (0.0,))
 
 
 @pytest.mark.parametrize(
@@ -43,14 +43,21 @@ def test_what_follows_from_the_share_of_the_last_slope_that_came_true(third, rat
 
 
 @pytest.mark.parametrize(
-    ("change", "known", "unknown"),
-    [(0.1, 1.0, 0.5), (0.5, 1.0, 0.5), (0.7, 0.6, 0.5), (0.8, 0.4, 0.4), (1.0, 0.0, 0.0), (3.0, 0.0, 0.0)],
+    ("change", "undone"),
+    [(0.1, 1.0), (0.5, 1.0), (0.7, 0.6), (0.8, 0.4), (1.0, 0.0), (3.0, 0.0)],
 )
-def test_the_more_of_the_direction_changed_over_a_gap_the_less_of_the_drift_is_undone(change, known, unknown):
+def test_the_more_of_the_direction_changed_over_a_gap_the_less_of_the_drift_is_undone(change, undone):
     first = after((0, 2.0, 0.0), (3, 2.0, 2.0 * change))
     second = after((0, 1.0, 0.0), (1, 2.0, 0.0), (7, 2.0, 2.0 * change))
     assert (first.changes, second.changes) == (pytest.approx((change,)), pytest.approx((change,)))
-    assert (first.undo, second.undo) == (pytest.approx((unknown,)), pytest.approx((known,)))
+    assert first.undo == second.undo == pytest.approx((undone,))
+
+
+@pytest.mark.parametrize(("ratio", "undone"), [(0.5, 1.0), (0.0, 1.0), (-0.5, 4 / 9), (-1.0, 0.25), (-3.0, 0.0625)])
+def test_where_slopes_alternate_less_of_the_drift_is_undone(ratio, undone):
+    trend = after((0, 10.0), (1, 11.0), (2, 11.0 + ratio))
+    assert trend.ratios == (pytest.approx(ratio),)
+    assert trend.undo == (pytest.approx(undone),)
 
 
 @pytest.mark.parametrize("z", [1.5, 2.0, 3.0])
