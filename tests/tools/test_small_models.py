@@ -179,7 +179,7 @@ def test_wans_videos_have_the_background_of_their_captions(split):
     for job, video in zip(work, drawn_by("wan", split, work), strict=True):
         borders = torch.stack([border_of(frame) for frame in video])
         assert nearest_colour(pictures.SPLITS[split], borders.mean(dim=0)) == job.caption.background
-        assert (borders - borders.mean(dim=0)).abs().max() < 0.15
+        assert (borders - borders.mean(dim=0)).abs().max() < 0.1
 
 
 def drawn_by(name, split, work):
