@@ -8,7 +8,7 @@ sampler's own arithmetic (linear_sampler.py); for Euler it is
     drift = sum_j (sigma_{j+1} - sigma_j) (u(j) - v(j)).
 
 The corrector hands the sampler the denoised image with which step k ends on the intended path. The network saw the
-drifted latent and pulls back by itself: it is taken to change the denoised image by a quarter of what the latent is off.
+drifted latent and pulls back by itself: it is taken to change the denoised image by a quarter of the drift.
 
 A sampler that looks back at what it was handed before would carry the correction on into the steps behind, as if it
 had been part of the picture. Those steps are handed what cancels that, whether they are computed or forecast.
