@@ -21,7 +21,8 @@ from hicache_core import Settings, presets
 
 SAMPLERS = (
     *("euler", "ddim", "dpmpp_2m", "deis", "res_multistep", "uni_pc", "uni_pc_bh2"),  # corrected
-    *("lms", "ipndm", "gradient_estimation", "heun", "dpm_2"),  # deterministic too
+    *("lms", "ipndm", "ipndm_v", "gradient_estimation"),  # corrected too
+    *("heun", "dpm_2"),  # without noise
     *("er_sde", "euler_ancestral", "dpmpp_2s_ancestral", "dpmpp_sde", "dpmpp_2m_sde", "seeds_2", "euler_cfg_pp", "lcm"),
 )
 SPEEDS = (2.5, 5.0)

@@ -96,8 +96,7 @@ def _advanced_inputs() -> list[Any]:
         _switch(
             "corrector",
             "At each computed step, undo the drift that the forecasts before it left in the picture. "
-            "Costs no network call. For euler, ddim, dpmpp_2m, deis, res_multistep, uni_pc and uni_pc_bh2; "
-            "other samplers run without.",
+            "Costs no network call. Samplers that add noise, heun and dpm_2 run without.",
         ),
         _choice(
             "level",

@@ -1,7 +1,9 @@
 """Forecasts at the model's output, in the workflows an artist builds."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
+from statistics import mean
 
 import comfy.sample
 import comfy.samplers
@@ -221,27 +223,25 @@ def test_a_second_model_inside_the_guider_runs_unchanged(flux, job):
     assert len(seen) == 1
 
 
-def even_gaps(**changes):
-    return replace(presets.speed(2.5), warmup_steps=2, **changes)
-
-
 @pytest.mark.newest
-@pytest.mark.parametrize("sampler", ["euler", "ddim", "dpmpp_2m", "deis", "res_multistep", "uni_pc", "uni_pc_bh2"])
+@pytest.mark.parametrize(
+    "sampler", ["euler", "ddim", "dpmpp_2m", "deis", "res_multistep", "uni_pc", "uni_pc_bh2", "lms", "ipndm_v"]
+)
 def test_the_corrector_brings_pictures_closer(flux, sampler):
-    """On average, not every picture (docs/benchmarks/samplers_flux.md)."""
-    corrected = plain = 0.0
-    for how in (replace(one, sampler=sampler, steps=30) for one in sampling.jobs("train", 3, steps=16)):
-        wrong, report = compare(flux, how, even_gaps())
-        plainly, plain_report = compare(flux, how, even_gaps(corrector=False))
-        corrected, plain = corrected + wrong, plain + plainly
+    """On average, in decibels, not every picture (docs/benchmarks/samplers_flux.md)."""
+    gains: list[float] = []
+    for how in (replace(one, sampler=sampler, steps=40) for one in sampling.jobs("train", 3, steps=16)):
+        wrong, report = compare(flux, how, presets.speed(5.0))
+        plainly, plain_report = compare(flux, how, replace(presets.speed(5.0), corrector=False))
+        gains.append(20.0 * math.log10(plainly / wrong))
         assert report.calls == plain_report.calls
-        assert sum(e.corrected for e in report.evaluations) >= 7
+        assert sum(e.corrected for e in report.evaluations) >= 4
         assert not any(e.corrected for e in plain_report.evaluations)
-    assert corrected < 0.9 * plain
+    assert mean(gains) > 0.5
 
 
-@pytest.mark.parametrize("sampler", ["heun", "euler_ancestral", "lms"])
-def test_no_corrector_where_its_euler_step_is_not_the_samplers(flux, job, sampler):
+@pytest.mark.parametrize("sampler", ["heun", "euler_ancestral", "dpm_2"])
+def test_no_corrector_where_a_step_asks_twice_or_adds_noise(flux, job, sampler):
     _, report = compare(flux, replace(job, sampler=sampler), presets.speed(2.0))
     assert not any(e.corrected for e in report.evaluations)
 
@@ -249,7 +249,7 @@ def test_no_corrector_where_its_euler_step_is_not_the_samplers(flux, job, sample
 def test_previews_show_the_networks_own_picture(flux, job):
     """The corrected denoised image is for the sampler's arithmetic only; at the last step it is the result."""
     own, shown = [], []
-    patched = attach(flux, even_gaps())
+    patched = attach(flux, presets.speed(2.5))
 
     def listen(executor, *args, **kwargs):
         own.append(executor(*args, **kwargs))
@@ -297,8 +297,9 @@ def test_the_documents_name_the_samplers_of_the_table():
     assert {name for name, rule in rules.items() if rule.obstacle} == {"lcm", *(n for n in rules if "cfg_pp" in n)}
     for text in ("nodes/settings.py", "web/docs/HiCacheSettings.md"):
         page = " ".join((REPO / text).read_text("utf-8").replace('"', " ").split())
-        assert "euler, ddim, dpmpp_2m, deis, res_multistep, uni_pc and uni_pc_bh2" in page
-    assert correctable == {"euler", "ddim", "dpmpp_2m", "deis", "res_multistep", "uni_pc", "uni_pc_bh2"}
+        assert "amplers that add noise, heun and dpm_2 run without" in page
+    once_and_no_noise = {name for name, rule in rules.items() if rule.deterministic} - {"heun", "dpm_2"}
+    assert correctable == once_and_no_noise
 
 
 def test_two_guidance_nodes_on_the_same_condition_keep_their_histories(flux, job):

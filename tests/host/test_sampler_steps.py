@@ -25,6 +25,7 @@ LINEAR = {
     "deis": (True, 2),
     "lms": (True, 3),
     "ipndm": (True, 3),
+    "ipndm_v": (True, 3),
     "uni_pc": (False, 3),
     "uni_pc_bh2": (False, 3),
 }
