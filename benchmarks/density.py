@@ -26,7 +26,7 @@ from comfy.model_sampling import CONST  # isort: skip
 from hicache_comfy import attach
 from hicache_comfy.plan import Sampling
 from hicache_core import Settings, presets
-from hicache_core.density import RHO
+from hicache_core.density import ADDED_RHO, RHO
 from hicache_core.schedule import StepRange, budget
 
 RHOS = (2.0, 2.25, 2.5, 3.0)
@@ -40,11 +40,12 @@ Density = Callable[[Sequence[float], bool, float], Sequence[float]]  # from nois
 
 
 def of_constants(rho: float, factor: float) -> Density:
-    """As in hicache_core/density.py, with other constants."""
+    """As in hicache_core/density.py, with other constants; where noise is added, rho is larger in the same ratio."""
 
     def density(sigmas: Sequence[float], flow: bool, floor: float) -> Sequence[float]:
+        root = rho if flow else rho / RHO * ADDED_RHO
         levels = [min(1.0, sigma) if flow else sigma / (1.0 + sigma) for sigma in sigmas[:-1]]
-        phi = [(level / (1.0 - level + factor * floor)) ** (1.0 / rho) for level in levels]
+        phi = [(level / (1.0 - level + factor * floor)) ** (1.0 / root) for level in levels]
         return [abs(a - b) for a, b in pairwise([*phi[:1], *phi])]
 
     return density

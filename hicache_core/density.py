@@ -2,21 +2,23 @@
 
 Computed steps lie at even distances in
 
-    Phi(sigma) = (noise / (signal + floor)) ** (1 / RHO)
+    Phi(sigma) = (noise / (signal + floor)) ** (1 / rho)
 
 so the density of step k is Phi(sigma_{k-1}) - Phi(sigma_k). The coarse structure of a picture stands out of the noise
 first, when there is as little signal as ``floor``, and everything after depends on it: so the first steps are dense.
 The schedules that searches found for real models lie near to that (docs/schedule.md).
+
+Where noise is added to the picture, noise / signal is the noise level itself. Some signal is there from the beginning,
+so there is no floor, and rho is larger.
 """
 
 import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-RHO = 2.5
+RHO, ADDED_RHO = 2.5, 4.0  # where noise replaces the picture, and where it is added to it
 FLOOR, CELLS = 0.003, 128 * 128  # the floor of latents with that many cells
 GAIN, LEFT = 1.5, 0.1  # how much an early error weighs; what the corrector leaves of it
-ADDED_FLOOR = 0.1  # no less for models to whose picture noise is added: they begin where a tenth is signal
 
 
 def floor_of(shape: Sequence[int], flow: bool) -> float:
@@ -25,8 +27,7 @@ def floor_of(shape: Sequence[int], flow: bool) -> float:
     All cells count, whatever the sides: those of a video's frames too, for what the frames share is seen in all of
     them. flow: what the noise levels mean, as in ``step_density``.
     """
-    floor = FLOOR * (CELLS / max(1, math.prod(shape[2:]))) ** 0.85
-    return floor if flow else max(floor, ADDED_FLOOR)
+    return FLOOR * (CELLS / max(1, math.prod(shape[2:]))) ** 0.85 if flow else 0.0
 
 
 def step_moves(sigmas: Sequence[float], flow: bool, floor: float = FLOOR) -> tuple[float, ...]:
@@ -46,7 +47,8 @@ def step_density(sigmas: Sequence[float], flow: bool, floor: float = FLOOR) -> t
     otherwise it is added to it, x = clean + sigma noise.
     """
     scaled = [_in_flow(sigma, flow) for sigma in sigmas[:-1]]
-    phi = [(sigma / (1.0 - sigma + floor)) ** (1.0 / RHO) for sigma in scaled]
+    rho = RHO if flow else ADDED_RHO
+    phi = [(sigma / (1.0 - sigma + floor)) ** (1.0 / rho) for sigma in scaled]
     return tuple(abs(a - b) for a, b in pairwise([*phi[:1], *phi]))
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from hicache_core.cheapest import cheapest
-from hicache_core.density import ADDED_FLOOR, FLOOR, RHO, floor_of, step_density, step_moves
+from hicache_core.density import ADDED_RHO, FLOOR, RHO, floor_of, step_density, step_moves
 
 
 def simple(steps, mu=1.15):
@@ -70,11 +70,13 @@ def test_every_step_of_a_usual_run_but_the_first_has_some(levels, flow, steps):
     assert all(math.isfinite(d) and d > 0.0 for d in (*density[1:], *moves))
 
 
-def test_noise_that_is_added_is_the_same_picture_in_another_scale():
+def test_where_noise_is_added_steps_are_even_in_a_root_of_the_noise_level():
     """clean + sigma noise is (1 - s) clean + s noise times 1 + sigma, where s = sigma / (1 + sigma)."""
-    added = karras(20)
-    replaced = [sigma / (1.0 + sigma) for sigma in added]
-    assert step_density(added, False) == pytest.approx(step_density(replaced, True))
+    sigmas = karras(20)
+    roots = [sigma ** (1.0 / ADDED_RHO) for sigma in sigmas[:-1]]
+    assert step_density(sigmas, False, 0.0)[1:] == pytest.approx([a - b for a, b in pairwise(roots)])
+    moves = step_moves([sigma / (1.0 + sigma) for sigma in sigmas], True, 0.0)
+    assert step_moves(sigmas, False, 0.0) == pytest.approx(moves)
 
 
 def test_a_repeated_noise_level_has_none_and_a_rise_is_no_error():
@@ -117,9 +119,9 @@ def test_the_floor_of_a_latent():
     assert len(set(floors)) == 5
 
 
-@pytest.mark.parametrize("shape", [(1, 4, 16, 16), (1, 4, 128, 128), (1, 4, 512, 512), (1, 16, 81, 60, 104)])
-def test_where_noise_is_added_the_floor_is_never_below_what_a_run_begins_with(shape):
-    assert floor_of(shape, False) == max(floor_of(shape, True), ADDED_FLOOR)
+@pytest.mark.parametrize("shape", [(1, 4, 16, 16), (1, 4, 128, 128), (1, 16, 81, 60, 104)])
+def test_where_noise_is_added_there_is_no_floor(shape):
+    assert floor_of(shape, False) == 0.0
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (1, 8), (1, 8, 0), (1, 8, 1)])
