@@ -39,7 +39,7 @@ def test_the_shipped_density_plans_what_target_speed_computes(name):
     subject.together(patched, subject.jobs(1, steps=20, sampler="euler"))
     assert tuple(e.step for e in last_report(patched).evaluations if e.action == "computed") == plan.steps
     others = {density.planned(way(sigmas, flow, floor), 8).steps for way in density.WAYS.values()}
-    assert len(others) > 3
+    assert len(others) > 2  # where noise is added there is no floor to multiply
 
 
 def test_the_former_density_is_that_of_the_other_page():
