@@ -9,15 +9,15 @@ the usual way of the subject.
 """
 
 import argparse
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from itertools import pairwise, product
+from itertools import product
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from densities import Density, even, former, of_constants
 from harness import automatic_floor, in_processes, latent_psnr, machine, write, write_csv
 from subjects import SUBJECTS, Subject, add_several
 
@@ -26,7 +26,7 @@ from comfy.model_sampling import CONST  # isort: skip
 from hicache_comfy import attach
 from hicache_comfy.plan import Sampling
 from hicache_core import Settings, presets
-from hicache_core.density import ADDED_RHO, RHO
+from hicache_core.density import RHO
 from hicache_core.schedule import StepRange, budget
 
 RHOS = (2.0, 2.25, 2.5, 3.0)
@@ -36,35 +36,12 @@ SPREAD = ("flux", "qwen_image", "sdxl", "wan", "gaussian_128", "mixture_16", "mi
 SPREAD += ("epsilon_mixture_64",)
 SPLITS = ("train", "test")
 
-Density = Callable[[Sequence[float], bool, float], Sequence[float]]  # from noise levels, flow, automatic floor; by step
-
-
-def of_constants(rho: float, factor: float) -> Density:
-    """As in hicache_core/density.py, with other constants; where noise is added, rho is larger in the same ratio."""
-
-    def density(sigmas: Sequence[float], flow: bool, floor: float) -> Sequence[float]:
-        root = rho if flow else rho / RHO * ADDED_RHO
-        levels = [min(1.0, sigma) if flow else sigma / (1.0 + sigma) for sigma in sigmas[:-1]]
-        phi = [(level / (1.0 - level + factor * floor)) ** (1.0 / root) for level in levels]
-        return [abs(a - b) for a, b in pairwise([*phi[:1], *phi])]
-
-    return density
-
-
-def former(sigmas: Sequence[float], flow: bool, floor: float) -> Sequence[float]:
-    """The density before: sqrt(move of the latent * change of the log of signal to noise)."""
-    signals = [1.0 - sigma if flow else 1.0 for sigma in sigmas[:-1]]
-    ratios = [math.log((signal + 0.02) / max(sigma, 1e-6)) for signal, sigma in zip(signals, sigmas, strict=False)]
-    changes = [abs(b - a) for a, b in pairwise(ratios)]
-    moves = [abs(a - b) / (signal + a) for signal, (a, b) in zip(signals, pairwise(sigmas), strict=True)]
-    return [math.sqrt(m * c) for m, c in zip(moves, [*changes[:1], *changes], strict=True)]
-
 
 SHIPPED, BEFORE, EVEN = f"rho {RHO:g}, floor x 1", "the density before", "even steps"
 WAYS: dict[str, Density] = {
     **{f"rho {rho:g}, floor x {factor:g}": of_constants(rho, factor) for rho in RHOS for factor in FACTORS},
     BEFORE: former,
-    EVEN: lambda sigmas, flow, floor: [1.0] * (len(sigmas) - 1),
+    EVEN: even,
 }
 
 

@@ -6,14 +6,16 @@ No model runs: the schedules are those of benchmarks/data/published_schedules.cs
 """
 
 import argparse
-import math
 import platform
 import sys
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain, combinations, pairwise, product
+from functools import partial
+from itertools import accumulate, chain, combinations, product
 from pathlib import Path
 from statistics import mean
 
+import densities
 import matplotlib.pyplot as plt
 from data import published as real
 from data.published import GROUPS, Schedule, Steps, cells, of_group
@@ -31,9 +33,18 @@ DARK, PALE, BLUE, ORANGE = "#444444", "#9a9a9a", "#2166ac", "#e08214"
 Density = Callable[[Schedule], Sequence[float]]
 
 
-def planned(density: Sequence[float], calls: int, forced: Steps = real.FIRST) -> Steps:
-    """The steps that *target speed* computes with this density, the forced ones among them."""
-    return tuple(cheapest(density, calls, forced))
+def rounded(one: Schedule) -> Steps:
+    """Equal distances in our density instead, each rounded to the next step that is free: as many calls, the forced
+    steps among them."""
+    free = [k for k in range(one.steps) if k not in one.forced]
+    passed = list(accumulate(shipped(one)[k] for k in free))
+    count = one.calls - len(one.forced)
+    chosen: list[int] = []
+    for call in range(1, count + 1):
+        least = max(chosen, default=-1) + 1
+        wanted = bisect_left(passed, passed[-1] * call / (count + 0.5))
+        chosen.append(min(max(least, wanted), len(free) - count + call - 1))
+    return tuple(sorted((*one.forced, *(free[k] for k in chosen))))
 
 
 def shipped(one: Schedule, floor: float | None = None) -> Sequence[float]:
@@ -41,37 +52,23 @@ def shipped(one: Schedule, floor: float | None = None) -> Sequence[float]:
     return step_density(one.sigmas, flow=True, floor=floor or one.floor)
 
 
-def of_rho(rho: float) -> Density:
-    """The shipped density with another rho."""
-
-    def density(one: Schedule) -> Sequence[float]:
-        phi = [(sigma / (1.0 - sigma + one.floor)) ** (1.0 / rho) for sigma in one.sigmas[:-1]]
-        return [abs(a - b) for a, b in pairwise([*phi[:1], *phi])]
-
-    return density
+def of(density: densities.Density) -> Density:
+    return lambda one: density(one.sigmas, True, one.floor)
 
 
-def former(one: Schedule) -> Sequence[float]:
-    """The density before: sqrt(move of the latent * change of the log of signal to noise)."""
-    ratios = [math.log((1.0 - sigma + 0.02) / sigma) for sigma in one.sigmas[:-1]]
-    changes = [abs(b - a) for a, b in pairwise(ratios)]
-    moves = [abs(a - b) for a, b in pairwise(one.sigmas)]  # signal and noise sum to 1
-    return [math.sqrt(m * c) for m, c in zip(moves, [*changes[:1], *changes], strict=True)]
-
-
-BRIEF: dict[str, Density] = {"ours": shipped, "even steps": lambda one: [1.0] * one.steps, "before": former}
+BRIEF: dict[str, Density] = {"ours": shipped, "even steps": of(densities.even), "before": of(densities.former)}
 DENSITIES: dict[str, Density] = {
     f"**ours**: rho {RHO:g}, floor by the size of the latents": shipped,
     f"rho {RHO:g}, floor {FLOOR:g} for all": lambda one: shipped(one, FLOOR),
-    **{f"rho {rho:g}, floor by size": of_rho(rho) for rho in (2.0, 3.0)},
+    **{f"rho {rho:g}, floor by size": of(densities.of_constants(rho, 1.0)) for rho in (2.0, 3.0)},
     "even steps": BRIEF["even steps"],
-    "before: sqrt(moves x changes)": former,
+    "before: sqrt(moves x changes)": BRIEF["before"],
 }
 
 
 def plan_for(density: Density, one: Schedule) -> Steps:
     """Our plan with its number of calls and its forced steps."""
-    return planned(density(one), one.calls, one.forced)
+    return tuple(cheapest(density(one), one.calls, one.forced))
 
 
 def misfit(ours: Sequence[float], theirs: Sequence[float]) -> float:
@@ -79,8 +76,12 @@ def misfit(ours: Sequence[float], theirs: Sequence[float]) -> float:
 
 
 def mean_misfit(density: Density, schedules: Iterable[Schedule]) -> float:
+    return misfit_of(partial(plan_for, density), schedules)
+
+
+def misfit_of(plan: Callable[[Schedule], Steps], schedules: Iterable[Schedule]) -> float:
     """In the mean over the cells, each the mean of its schedules."""
-    return mean(mean(misfit(plan_for(density, one), one.computed) for one in cell) for cell in cells(schedules))
+    return mean(mean(misfit(plan(one), one.computed) for one in cell) for cell in cells(schedules))
 
 
 def among_themselves(schedules: Iterable[Schedule]) -> str:
@@ -103,6 +104,7 @@ def summary(schedules: list[Schedule]) -> str:
     groups = [of_group(schedules, group) for group in GROUPS]
     head = [f"{name}, {len(cells(group))}" for name, group in zip(GROUPS, groups, strict=True)]
     rows = {name: [f"{mean_misfit(one, group):.2f}" for group in groups] for name, one in DENSITIES.items()}
+    rows["ours, rounded"] = [f"{misfit_of(rounded, group):.2f}" for group in groups]
     rows["two of a cell, from each other"] = [*map(among_themselves, groups)]
     rows["ours lies later by"] = [*map(lateness, groups)]
     return table(["density", *head], [[name, *figures] for name, figures in rows.items()])
@@ -153,7 +155,7 @@ def free_plans(schedules: list[Schedule]) -> str:
     rows: list[list[str]] = []
     for calls in CALLS:
         cell = compared(schedules, "FLUX.1-dev", calls)
-        plans = {f"{name}, nothing forced": planned(density(cell[0]), calls) for name, density in BRIEF.items()}
+        plans = {f"{name}, nothing forced": tuple(cheapest(density(cell[0]), calls)) for name, density in BRIEF.items()}
         plans |= {f"{one.method}, PSNR": one.computed for one in cell if (one.method, one.group) in found}
         rows += [[str(calls), name, spelled(steps)] for name, steps in plans.items()]
     return table(["calls", "schedule", "computed steps"], rows)
@@ -181,7 +183,7 @@ def by_noise_levels(_: list[Schedule]) -> str:
     rows: list[list[str]] = []
     for one, levels in real.by_noise_levels():
         lists = {one.method: levels}
-        lists |= {name: [one.sigmas[k] for k in planned(way(one), len(levels))] for name, way in BRIEF.items()}
+        lists |= {name: [one.sigmas[k] for k in cheapest(way(one), len(levels))] for name, way in BRIEF.items()}
         places = {name: [position(level, one.sigmas) for level in some] for name, some in lists.items()}
         for name, some in lists.items():
             shares = " ".join(f"{1.0 - level:.3f}" for level in some)
@@ -195,7 +197,7 @@ def rows_of(cell: list[Schedule]) -> list[tuple[str, Steps, str]]:
     objective = {real.PSNR: ", PSNR", real.LPIPS: ", LPIPS"}
     shown = [one for one in cell if one.method != "exhaustive"]
     searches = [one for one in shown if one.group in GROUPS[:5]]
-    both = [("ours", plan_for(shipped, shown[0]), BLUE), ("before", plan_for(former, shown[0]), ORANGE)]
+    both = [("ours", plan_for(shipped, shown[0]), BLUE), ("before", plan_for(BRIEF["before"], shown[0]), ORANGE)]
     return [
         *((one.method + objective.get(one.group, ""), one.computed, DARK) for one in searches),
         *both,
@@ -248,7 +250,8 @@ steps. No model runs here; {versions}. Where they come from: [benchmarks/data](.
 The misfit of two schedules with as many calls is how far apart their computed steps lie, in steps, in the mean over the
 calls. A cell is a model with a number of calls; the columns' heads count the cells, and every figure is the mean over
 them. The steps that a search computed in any case, the first three and the last, are computed in ours too; the density
-spreads the others. "Before" is the density that *target speed* had earlier.
+spreads the others. "Before" is the density that *target speed* had earlier. "Rounded" are equal distances in ours, by
+rounding to whole steps, instead of the plan whose forecasts cost least.
 
 {summary}
 

@@ -42,14 +42,6 @@ def test_the_shipped_density_plans_what_target_speed_computes(name):
     assert len(others) > 2  # where noise is added there is no floor to multiply
 
 
-def test_the_former_density_is_that_of_the_other_page():
-    import density
-    import schedules
-
-    one = schedules.real.schedules()[0]
-    assert density.former(one.sigmas, True, 0.0) == pytest.approx(schedules.former(one))
-
-
 def test_a_page_of_densities_names_the_best_on_train(monkeypatch, tmp_path, capsys):
     import density
 
