@@ -148,6 +148,16 @@ def test_the_readme_has_the_figures_of_the_grid():
     assert [cells for cells in shown if cells not in measured] == []
 
 
+def test_the_readme_has_the_figures_of_the_fidelity_pages():
+    """benchmarks/fidelity.py: the best of each kind, without its name."""
+    pages = [BENCHMARKS / f"fidelity_{model}.md" for model in ("flux", "qwen_image")]
+    measured = [cells[:4] for page in pages for cells in rows(page) if len(cells) == 5 and cells[0].isdigit()]
+    shown = [cells[1:] for cells in rows(READMES[0]) if len(cells) == 5 and cells[1].isdigit()]
+    assert len(shown) == len(measured) == 6
+    for ours, theirs in zip(shown, measured, strict=True):
+        assert [cell.replace("**", "") for cell in ours] == [re.sub(r"\).*", ")", cell) for cell in theirs]
+
+
 def test_both_languages_give_the_same_figures_and_links():
     english, chinese = (page.read_text("utf-8") for page in READMES)
     for pattern in (r"\d+\.\d+", r"\]\((docs/[^)]+|https:[^)]+)\)", r"src=\"(.+?)\"", r"```\n(.*?)```"):
