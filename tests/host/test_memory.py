@@ -107,8 +107,8 @@ SAMPLERS = [name for name in comfy.samplers.KSAMPLER_NAMES if name not in ("lcm"
 def test_with_every_sampler(flux, job, sampler):
     """Some ask twice at a noise level, and the run keeps two histories; heunpp2 starts over at every step, and only
     its first one is as long as the warm-up."""
-    patched = attach(flux, replace(presets.speed(2.0), warmup_steps=3))
-    sample(patched, replace(job, sampler=sampler, steps=16))
+    patched = attach(flux, replace(presets.speed(3.0), warmup_steps=3))
+    sample(patched, replace(job, sampler=sampler, steps=24))  # with gaps as long as any sampler looks back
     assert last_report(patched).bytes_announced == last_report(patched).bytes_held > 0
 
 
