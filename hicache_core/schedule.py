@@ -14,7 +14,7 @@ from .cheapest import cheapest
 FEWEST = 4  # computed steps of a budget: with two or three, forecasts are little nearer than as many steps
 SHORT = 10  # steps of a run in which forecasts win only if half of it or less is computed (docs/schedule.md)
 GROWTH = 1.4  # of a gap from one to the next, at most
-EXPECTED = 0.05  # drift of a gap divided by its square in the density, before any is known (docs/schedule.md)
+EXPECTED = 0.12  # drift of a gap divided by its square in the density, before any is known (docs/schedule.md)
 
 if TYPE_CHECKING:  # settings.py imports this module for POLICIES
     from .settings import Settings

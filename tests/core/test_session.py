@@ -190,7 +190,7 @@ def test_adaptive_spends_its_calls_where_the_series_bends():
 
     calls = {}
     for network in (straight, bent):
-        session = Session(Settings(schedule="adaptive", tolerance=0.05, basis="taylor", max_gap=8), SIGMAS)
+        session = Session(Settings(schedule="adaptive", tolerance=0.02, basis="taylor", max_gap=8), SIGMAS)
         run(session, network)
         report = session.finish()
         calls[network] = [sum(step in steps for step in computed(report)) for steps in HALVES]
