@@ -60,13 +60,8 @@ def undo_of_unknown(value: float) -> AbstractContextManager[None]:
     return swapped(trust.Trend, "undo", property(undo))
 
 
-def alternating(value: float) -> AbstractContextManager[None]:
-    def undo(ratio: float | None, change: float) -> float:
-        whole = own(None, change)
-        return whole / (1.0 - ratio) ** value if ratio is not None and ratio < 0.0 else whole
-
-    own = trust._undo
-    return swapped(trust, "_undo", undo)
+def alternation(value: float) -> AbstractContextManager[None]:
+    return swapped(trust, "ALTERNATION", value)
 
 
 def doubt(value: float) -> AbstractContextManager[None]:
@@ -86,7 +81,7 @@ CONSTANTS = (
     Constant("stabilizer: share of a trend while unknown", trust._share(None), (0.0, 0.25, 0.5), share_of_unknown),
     Constant("stabilizer: largest share", trust._share(9.0), (0.8, 1.0), largest_share),
     Constant("stabilizer: most undone while unknown", trust._undo(None, 0.0), (0.0, 0.5, 1.0), undo_of_unknown),
-    Constant("stabilizer: power of 1 / (1 - r) that is undone where r < 0", 2.0, (0.0, 1.0, 2.0, 4.0), alternating),
+    Constant("stabilizer: ALTERNATION", trust.ALTERNATION, (0.0, 1.0, 2.0, 4.0), alternation),
     Constant("stabilizer: DOUBT", trust.DOUBT, (1.0, 1.5, 2.0, 4.0), doubt),
 )
 Choice = tuple[str, float]  # a constant and its value

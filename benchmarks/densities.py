@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from hicache_core.density import ADDED_RHO, RHO
+from hicache_core.density import ADDED_RHO, RHO, step_density
 
 Density = Callable[[Sequence[float], bool, float], Sequence[float]]
 
@@ -13,10 +13,7 @@ def of_constants(rho: float, factor: float) -> Density:
     """As in hicache_core/density.py, with other constants; where noise is added, rho is larger in the same ratio."""
 
     def density(sigmas: Sequence[float], flow: bool, floor: float) -> Sequence[float]:
-        root = rho if flow else rho / RHO * ADDED_RHO
-        levels = [min(1.0, sigma) if flow else sigma / (1.0 + sigma) for sigma in sigmas[:-1]]
-        phi = [(level / (1.0 - level + factor * floor)) ** (1.0 / root) for level in levels]
-        return [abs(a - b) for a, b in pairwise([*phi[:1], *phi])]
+        return step_density(sigmas, flow, factor * floor, rho if flow else rho / RHO * ADDED_RHO)
 
     return density
 

@@ -30,8 +30,10 @@ def cheapest(density: Sequence[float], calls: int, forced: Collection[int] = ())
     """
     total = len(density)
     forced = {0, *forced} if total else set()
-    if calls >= total or len(forced) >= calls:
-        return list(range(total)) if calls >= total else sorted(forced)
+    if calls >= total:
+        return list(range(total))
+    if calls <= len(forced):
+        return sorted(forced)
     gaps = _Gaps(density, forced)
     few, many = gaps.prices(calls)
     for _ in range(BISECTIONS):

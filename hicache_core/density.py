@@ -40,14 +40,16 @@ def step_moves(sigmas: Sequence[float], flow: bool, floor: float = FLOOR) -> tup
     return tuple(LEFT * abs(a - b) / (1.0 - a + floor) ** GAIN for a, b in pairwise(scaled))
 
 
-def step_density(sigmas: Sequence[float], flow: bool, floor: float = FLOOR) -> tuple[float, ...]:
+def step_density(
+    sigmas: Sequence[float], flow: bool, floor: float = FLOOR, rho: float | None = None
+) -> tuple[float, ...]:
     """The density of every step, without unit; that of the first one, which nothing precedes, is 0.
 
     sigmas: noise levels, one more than steps. flow: noise replaces the picture, x = (1 - sigma) clean + sigma noise;
-    otherwise it is added to it, x = clean + sigma noise.
+    otherwise it is added to it, x = clean + sigma noise. rho: None for ours.
     """
     scaled = [_in_flow(sigma, flow) for sigma in sigmas[:-1]]
-    rho = RHO if flow else ADDED_RHO
+    rho = rho or (RHO if flow else ADDED_RHO)
     phi = [(sigma / (1.0 - sigma + floor)) ** (1.0 / rho) for sigma in scaled]
     return tuple(abs(a - b) for a, b in pairwise([*phi[:1], *phi]))
 

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from .measure import l2_norm
 
+ALTERNATION = 2.0  # the power of 1 / (1 - r) that is undone where slopes alternate
 DOUBT = 2.0  # how fast trust in the line through a gap goes, the more of the direction changed
 
 
@@ -116,4 +117,4 @@ def _undo(ratio: float | None, change: float) -> float:
     if not math.isfinite(change):
         return 0.0
     line = max(0.0, min(1.0, DOUBT * (1.0 - change)))
-    return line / (1.0 - ratio) ** 2 if ratio is not None and ratio < 0.0 else line
+    return line / (1.0 - ratio) ** ALTERNATION if ratio is not None and ratio < 0.0 else line

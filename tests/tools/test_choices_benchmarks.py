@@ -74,7 +74,7 @@ def test_a_constant_is_changed_and_put_back(subject):
         return [one.together(attach(one.model, presets.speed(2.0)), jobs) for one, jobs in work]
 
     def values():
-        return corrector.RESPONSE, trust._share, trust._undo, trust.Trend.undo, trust.DOUBT
+        return corrector.RESPONSE, trust._share, trust.Trend.undo, trust.ALTERNATION, trust.DOUBT
 
     shipped, before = sampled(), values()
     for choice, use in constants.tried():

@@ -174,7 +174,6 @@ def test_sdxl_tells_the_shape_from_its_background(split):
 
 @SPLITS
 def test_wans_videos_have_the_background_of_their_captions(split):
-    """With CFG 5 the background flickers a little: see docs/small_models.md."""
     work = sampling.jobs(split, 3, **sampling.USUAL["wan"])
     for job, video in zip(work, drawn_by("wan", split, work), strict=True):
         borders = torch.stack([border_of(frame) for frame in video])
